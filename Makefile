@@ -1,0 +1,82 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Each environment imports its own folders; see docs/architecture.md.
+IN_SPARK := . scripts/env.sh && PYTHONPATH="$(CURDIR)/spark_jobs:$(CURDIR)"
+IN_AIRFLOW := . scripts/env.sh && \
+	PYTHONPATH="$(CURDIR)/scripts:$(CURDIR)/plugins:$(CURDIR)/spark_jobs"
+SPARK_BIN := .venv/spark/bin
+AIRFLOW_BIN := .venv/airflow/bin
+LOCAL_STACK := $(IN_AIRFLOW) $(AIRFLOW_BIN)/python -m local_stack
+
+# Folders by the environment that runs them. One that is not there yet is left out.
+SPARK_CODE := $(wildcard spark_jobs demo benchmarks scripts/class_data_job.py tests/*/spark_env)
+AIRFLOW_CODE := $(wildcard dags plugins scripts/local_stack tests/*/airflow_env tests/e2e/*.py)
+
+##@ Use it
+.PHONY: demo run up query
+demo: setup  ## the whole chain on generated traffic signs, from nothing
+	@$(LOCAL_STACK) demo
+
+run: need-PIPELINE need-SOURCE setup  ## your images: PIPELINE=name SOURCE=/folder [APPROVE=yes]
+	@$(LOCAL_STACK) run --pipeline "$$PIPELINE" --source "$$SOURCE" \
+		$(if $(filter yes,$(APPROVE)),--approve)
+
+up: setup  ## Airflow, MLflow and the SQL gateway; Ctrl-C stops all
+	@$(LOCAL_STACK) up
+
+query: need-SQL setup  ## ask a deployed function: SQL='SELECT ...'
+	@$(IN_SPARK) spark-submit spark_jobs/query.py --sql "$$SQL"
+
+##@ Work on it
+.PHONY: test test-unit test-integration test-e2e lint format bench setup lock
+test: lint test-unit test-integration test-e2e  ## lint and all tests (15 minutes)
+
+test-unit: setup  ## quick tests; ARGS='-k name' picks some
+	@$(IN_AIRFLOW) $(AIRFLOW_BIN)/pytest tests/unit/airflow_env $(ARGS)
+	@$(IN_SPARK) $(SPARK_BIN)/pytest tests/unit/spark_env $(ARGS)
+
+test-integration: setup  ## tests with real Spark jobs and real Airflow
+	@$(IN_AIRFLOW) $(AIRFLOW_BIN)/pytest tests/integration/airflow_env $(ARGS)
+	@$(IN_SPARK) $(SPARK_BIN)/pytest tests/integration/spark_env $(ARGS)
+
+test-e2e: setup  ## a whole chain through Airflow on a small set
+	@$(IN_AIRFLOW) $(AIRFLOW_BIN)/pytest tests/e2e $(ARGS)
+
+lint: setup  ## ruff, mypy in each environment, import boundaries
+	@$(SPARK_BIN)/ruff check .
+	@$(SPARK_BIN)/ruff format --check .
+	@MYPYPATH=spark_jobs $(SPARK_BIN)/mypy --strict $(SPARK_CODE)
+	@MYPYPATH=scripts:plugins:spark_jobs $(AIRFLOW_BIN)/mypy --strict $(AIRFLOW_CODE)
+	@PYTHONPATH=scripts:plugins:spark_jobs $(SPARK_BIN)/lint-imports
+
+format: setup  ## let ruff mend what it can
+	@$(SPARK_BIN)/ruff check --fix .
+	@$(SPARK_BIN)/ruff format .
+
+bench: setup  ## measure, into benchmarks/results.json; [ONLY=name]
+	@$(IN_SPARK) $(SPARK_BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+setup:  ## build the environments (the others do it if needed)
+	@scripts/setup.sh
+
+lock:  ## newest versions that fit, into requirements/*.txt
+	@scripts/lock.sh --upgrade
+
+##@ Clean up
+.PHONY: clean distclean help
+clean:  ## remove the workspace (data, models, runs) and caches
+	@scripts/clean.sh
+
+distclean: clean  ## also remove the environments
+	@echo "Removing .venv" && rm -rf .venv
+
+help:  ## this list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+need-%:
+	@[[ -n "$${$*:-}" ]] || { echo "$* is missing, see: make help" >&2; exit 2; }

@@ -1,0 +1,49 @@
+"""DAGs ``<pipeline>_promotion``: a person approves the challenger, and it answers in SQL.
+
+One per file in config/pipelines; each starts when its training DAG registers a challenger.
+"""
+
+from datetime import datetime, timedelta
+
+from airflow.sdk import DAG
+
+from darkroom.contract import Stage
+from darkroom_airflow.docs import APPROVE_DOC, STAGE_DOCS, promotion_doc
+from darkroom_airflow.operators.approval import ChallengerApprovalOperator
+from darkroom_airflow.operators.stage import StageOperator
+from darkroom_airflow.pipelines import load_pipelines
+
+for pipeline in load_pipelines().valid:
+    with DAG(
+        dag_id=f"{pipeline.name}_promotion",
+        description=f"Approve and deploy: {pipeline.config.description}",
+        doc_md=promotion_doc(pipeline.config),
+        schedule=[pipeline.challenger],
+        start_date=datetime(2026, 1, 1),
+        catchup=False,
+        tags=[pipeline.name, "promotion"],
+        default_args={
+            "owner": pipeline.config.owner,
+            "config": str(pipeline.file),
+            "retries": 2,
+            "retry_delay": timedelta(seconds=10),
+        },
+    ):
+        approve = ChallengerApprovalOperator(
+            task_id="approve",
+            challenger=pipeline.challenger,
+            timeout_hours=pipeline.config.approval.timeout_hours,
+            doc_md=APPROVE_DOC,
+        )
+        promote = StageOperator(
+            task_id=Stage.PROMOTE,
+            options=approve.approved,
+            execution_timeout=timedelta(minutes=30),
+            doc_md=STAGE_DOCS[Stage.PROMOTE],
+        )
+        deploy = StageOperator(
+            task_id=Stage.DEPLOY,
+            execution_timeout=timedelta(hours=1),
+            doc_md=STAGE_DOCS[Stage.DEPLOY],
+        )
+        promote >> deploy

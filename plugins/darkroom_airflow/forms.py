@@ -1,0 +1,88 @@
+"""The typed trigger forms, and how their values become command-line options."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk import Param
+
+from darkroom.contract import PipelineConfig
+from darkroom.contract.config import MODEL_FILE_SUFFIXES
+from darkroom.contract.names import BACKBONES
+
+FORCE = "force"
+BACKBONE_CHOICE = "backbones"
+_FIELDS = {
+    "source": "source.path",
+    BACKBONE_CHOICE: "features.backbones",
+    "folds": "tuning.folds",
+}
+"""Field of the configuration that each parameter of the form replaces, for this run only."""
+
+
+def training_form(config: PipelineConfig) -> dict[str, Param]:
+    """The trigger form of a training run; its defaults are what the pipeline's file says."""
+    model_file = "|".join(suffix.removeprefix(".") for suffix in MODEL_FILE_SUFFIXES)
+    return {
+        "source": Param(
+            config.source.path,
+            type="string",
+            minLength=1,
+            title="Image folder",
+            description="A folder with one sub-folder per class. A relative path starts at the "
+            "project's folder.",
+            examples=[config.source.path, "/data/my_photographs"],
+        ),
+        BACKBONE_CHOICE: Param(
+            list(config.features.backbones),
+            type="array",
+            minItems=1,
+            uniqueItems=True,
+            items={
+                "type": "string",
+                "anyOf": [{"enum": list(BACKBONES)}, {"pattern": rf"\.({model_file})$"}],
+            },
+            title="Backbones",
+            description="Networks that turn images into features; the best one wins. All but "
+            "'embedded' need their weights downloaded once.",
+            examples=[*dict.fromkeys((*config.features.backbones, *BACKBONES))],
+        ),
+        "folds": Param(
+            config.tuning.folds,
+            type="integer",
+            minimum=2,
+            maximum=20,
+            title="Cross-validation folds",
+            description="More folds: a steadier estimate, a longer run. No more than the smallest "
+            "class has images.",
+            examples=[3, 5, 10],
+        ),
+        FORCE: Param(
+            False,
+            type="boolean",
+            title="Work even when nothing has changed",
+            description="Without this, a stage whose inputs are the same as before returns its "
+            "earlier result at once.",
+        ),
+    }
+
+
+def stage_arguments(params: Mapping[str, Any]) -> list[str]:
+    """Turns a run's parameters into the options that every entrypoint understands.
+
+    Args:
+        params: The run's parameters; those that are not of the training form are left alone.
+
+    Returns:
+        ``--set field=value`` for each field (the value as JSON, which is YAML), and ``--force``.
+    """
+    arguments = []
+    for name, field in _FIELDS.items():
+        if name in params:
+            value = json.dumps(params[name], ensure_ascii=False)
+            arguments += ["--set", f"{field}={value}"]
+    if params.get(FORCE):
+        arguments.append("--force")
+    return arguments

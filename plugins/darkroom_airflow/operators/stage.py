@@ -1,0 +1,173 @@
+"""Runs one stage with spark-submit and hands its result to Airflow."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import psutil  # type: ignore[import-untyped]
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from darkroom.contract import RunFolder, Stage, StageResult, StageStatus, Workspace
+from darkroom_airflow.forms import stage_arguments
+from darkroom_airflow.links import MlflowLink, ReportLink
+from darkroom_airflow.pipelines import PROJECT
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperatorLink, Context
+
+SPARK_JOBS = PROJECT / "spark_jobs"
+SUMMARY = "summary"
+"""XCom key of the one line for people."""
+
+
+class StageOperator(SparkSubmitOperator):
+    """Submits a stage's entrypoint and reads the `StageResult` that it leaves.
+
+    The return value (XCom) is the result as a mapping: ``stage``, ``status``, ``summary``,
+    ``outputs``, ``report``, ``seconds``, ... ; XCom ``summary`` is its one line, also of a
+    failed stage.
+
+    Args:
+        task_id: The stage's name: it says which entrypoint is run.
+        config: The pipeline's YAML file, named after the pipeline.
+        options: The stage's own options (templated), for example ``{"backbone": "embedded"}``.
+        key_option: The option that tells mapped tasks of one stage apart.
+
+    Raises:
+        ValueError: The task id is not a stage's name, there is no ``config``, or ``key_option`` is
+            not among ``options``.
+        AirflowFailException: The stage failed for good; the message is its one line.
+        AirflowException: The stage failed; another try may succeed.
+    """
+
+    template_fields: Sequence[str] = (*SparkSubmitOperator.template_fields, "options")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"options": "json"}
+    operator_extra_links: Sequence[BaseOperatorLink] = (ReportLink(), MlflowLink())
+    ui_color = "#e8f0e3"
+
+    def __init__(
+        self,
+        *,
+        task_id: str,
+        config: str = "",
+        options: Mapping[str, Any] | None = None,
+        key_option: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if task_id not in {*Stage}:
+            raise ValueError(f"task_id = {task_id!r}: name a stage: {', '.join(Stage)}")
+        if not config:
+            raise ValueError("config: name the pipeline's YAML file")
+        if key_option is not None and isinstance(options, Mapping) and key_option not in options:
+            raise ValueError(f"key_option = {key_option!r}: must be one of the options")
+        stage = Stage(task_id)
+        super().__init__(
+            task_id=stage.value,
+            application=str(SPARK_JOBS / stage.entrypoint),
+            name=f"{Path(config).stem} {stage}",
+            **kwargs,
+        )
+        self.stage = stage
+        self.config = config
+        self.options = options or {}
+        self.key_option = key_option
+        self.result: StageResult | None = None
+
+    def execute(self, context: Context) -> dict[str, Any]:  # type: ignore[override]
+        """Runs the stage.
+
+        Returns:
+            The stage's result as a mapping of JSON values.
+        """
+        folder = self.run_folder(context)
+        key = self.options[self.key_option] if self.key_option else None
+        # A result of an earlier try must not be taken for this one's.
+        folder.result_file(self.stage, key).unlink(missing_ok=True)
+        self.application_args = self._arguments(context, folder.run_id)
+        self.env_vars = {
+            "DARKROOM_LAUNCHED_AT": repr(time.time()),
+            "PYTHONPATH": str(SPARK_JOBS),
+            **(self.env_vars or {}),
+        }
+        crash = self._submit(context)
+        result = self.result = _read(folder, self.stage, key)
+        if result is not None:
+            context["ti"].xcom_push(SUMMARY, result.summary)
+        if result is None or crash is not None or result.status is StageStatus.FAILED:
+            raise _failure(self.stage, result, crash)
+        self.log.info("%s: %s (%.1f s)", self.stage, result.summary, result.seconds)
+        values: dict[str, Any] = json.loads(result.to_json())
+        return values
+
+    def run_folder(self, context: Context) -> RunFolder:
+        """Where the stages of this run leave their results."""
+        root = os.environ.get("DARKROOM_WORKSPACE") or PROJECT / "workspace"
+        return Workspace(Path(root)).run(Path(self.config).stem, str(context["run_id"]))
+
+    def _arguments(self, context: Context, run_id: str) -> list[str]:
+        workspace = os.environ.get("DARKROOM_WORKSPACE") or str(PROJECT / "workspace")
+        arguments = ["--config", self.config, "--workspace", workspace, "--run-id", run_id]
+        arguments += stage_arguments(context["params"])
+        for name, value in self.options.items():
+            arguments += [f"--{name.replace('_', '-')}", str(value)]
+        return arguments
+
+    def _submit(self, context: Context) -> Exception | None:
+        """Runs spark-submit; returns what it failed with, for the result file says more."""
+        try:
+            # Relative paths of a pipeline's file start at the project.
+            with contextlib.chdir(PROJECT):
+                super().execute(context)
+        except FileNotFoundError as error:
+            raise AirflowFailException(
+                f"{error.filename or 'spark-submit'} was not found: PATH must name the folder of "
+                "Spark's commands (`make setup` installs them)"
+            ) from None
+        except AirflowException as error:
+            return error
+        return None
+
+    def on_kill(self) -> None:
+        """Ends spark-submit and all that it started."""
+        # The provider kills the first process alone: the JVM's Python driver would go on.
+        submitted = getattr(self._hook, "_submit_sp", None)
+        orphans = _descendants(submitted.pid) if submitted else []
+        super().on_kill()
+        for process in orphans:
+            if process.is_running():
+                process.kill()
+
+
+def _descendants(pid: int) -> list[psutil.Process]:
+    try:
+        children: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+    return children
+
+
+def _read(folder: RunFolder, stage: Stage, key: str | None) -> StageResult | None:
+    file = folder.result_file(stage, key)
+    return StageResult.from_json(file.read_text()) if file.exists() else None
+
+
+def _failure(stage: Stage, result: StageResult | None, crash: Exception | None) -> AirflowException:
+    if result is None:
+        return AirflowException(f"{stage}: spark-submit ended without a result ({_exit(crash)})")
+    if result.status is not StageStatus.FAILED:
+        return AirflowException(f"{stage}: done, but then spark-submit failed ({_exit(crash)})")
+    kind = AirflowFailException if result.permanent else AirflowException
+    return kind(result.summary)
+
+
+def _exit(crash: Exception | None) -> str:
+    """The exit code out of the provider's message, which repeats the whole log after it."""
+    code = str(crash or "").partition("Error code is: ")[2].partition(".")[0]
+    return f"exit code {code}: see the log above" if code else "see the log above"

@@ -1,0 +1,122 @@
+"""Finds the pipelines of this project: one YAML file each in ``config/pipelines``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from airflow.sdk import Asset
+
+from darkroom.contract import ConfigError, DarkroomError, PipelineConfig, check_together
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """One pipeline and the file that describes it.
+
+    Attributes:
+        file: The YAML file.
+        config: What it says, validated.
+    """
+
+    file: Path
+    config: PipelineConfig
+
+    @property
+    def name(self) -> str:
+        """The pipeline's name: also the file's, the namespace's and the model's."""
+        return self.config.name
+
+    @property
+    def challenger(self) -> Asset:
+        """The asset that is updated when a new model waits for approval."""
+        return Asset(f"darkroom://{self.name}/challenger")
+
+
+@dataclass(frozen=True)
+class Pipelines:
+    """What a folder of pipeline files holds.
+
+    Attributes:
+        valid: Pipelines that can run.
+        problems: One line per file that cannot, naming file, field, value and remedy.
+    """
+
+    valid: tuple[Pipeline, ...]
+    problems: tuple[str, ...]
+
+    def check(self) -> None:
+        """Raises what is wrong, all of it.
+
+        Raises:
+            DarkroomError: At least one file is not a valid pipeline.
+        """
+        if self.problems:
+            raise DarkroomError("\n".join(self.problems))
+
+
+def pipelines_folder() -> Path:
+    """``config/pipelines``, or what ``DARKROOM_PIPELINES`` names."""
+    return Path(os.environ.get("DARKROOM_PIPELINES") or PROJECT / "config" / "pipelines")
+
+
+def load_pipelines(folder: Path | None = None) -> Pipelines:
+    """Reads all pipelines of a folder; a broken one does not hide the others.
+
+    Args:
+        folder: Where the YAML files are; ``pipelines_folder()`` by default.
+
+    Returns:
+        The valid pipelines by name, and what is wrong with the other files.
+    """
+    folder = folder or pipelines_folder()
+    valid: list[Pipeline] = []
+    problems: list[str] = []
+    for file in sorted(folder.glob("*.yaml")):
+        try:
+            valid.append(Pipeline(file, read_pipeline(file)))
+        except ConfigError as error:
+            problems.append(f"{file.name}: {error}")
+    valid, conflicts = _without_conflicts(valid)
+    return Pipelines(tuple(valid), (*problems, *conflicts))
+
+
+def read_pipeline(file: Path) -> PipelineConfig:
+    """Reads and validates one pipeline file.
+
+    Raises:
+        ConfigError: The file is not YAML, or a field is wrong.
+    """
+    try:
+        values = yaml.safe_load(file.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError("file", file.name, f"not valid YAML: {_one_line(error)}") from None
+    config = PipelineConfig.from_mapping(values)
+    if config.name != file.stem:
+        remedy = f"must be the file's name: write {file.stem}, or rename the file"
+        raise ConfigError("name", config.name, remedy)
+    return config
+
+
+def _without_conflicts(pipelines: Iterable[Pipeline]) -> tuple[list[Pipeline], list[str]]:
+    """Takes out the pipelines that claim the same thing: which one is right is not ours to say."""
+    remaining = list(pipelines)
+    problems = []
+    while True:
+        try:
+            check_together(pipeline.config for pipeline in remaining)
+        except ConfigError as error:
+            claimants = [p for p in remaining if getattr(p.config, error.field) == error.value]
+            remaining = [p for p in remaining if p not in claimants]
+            problems.append(f"{', '.join(p.file.name for p in claimants)}: {error}")
+        else:
+            return remaining, problems
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

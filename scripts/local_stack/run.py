@@ -1,0 +1,73 @@
+"""``python -m local_stack run``: the chain on a person's own images, in one line."""
+
+from __future__ import annotations
+
+from darkroom.contract import ConfigError, ExitCode, PipelineConfig
+from local_stack import console, show
+from local_stack.chain import Chain
+from local_stack.drive import drive, query
+from local_stack.layout import Layout
+from local_stack.pipeline_file import SourceFolder, existing_or_new
+from local_stack.stack import Running
+
+REASON = "approved on the command line (APPROVE=yes)"
+
+
+def run_pipeline(layout: Layout, pipeline: str, source: str | None, approve: bool) -> int:
+    """Runs one pipeline headless.
+
+    Args:
+        layout: Where everything is.
+        pipeline: The pipeline's name; its file is written if there is none.
+        source: The image folder; None for the one in the pipeline's file.
+        approve: Whether to approve what the gate lets pass.
+
+    Returns:
+        The exit code: 2 for input that can not be used, before anything is started.
+    """
+    try:
+        folder = SourceFolder.look_at(source) if source else None
+        config = existing_or_new(layout.pipelines, pipeline, folder)
+        folder = folder or SourceFolder.look_at(config.source.path)
+    except ConfigError as error:
+        console.error(str(error))
+        return ExitCode.CONFIG
+    console.title(f"Darkroom: {pipeline}")
+    console.line(f"config  {layout.shown(layout.pipelines / f'{pipeline}.yaml')}")
+    console.line(f"images  {layout.shown(folder.path)}: {len(folder.files)} classes")
+    path = str(folder.path)
+
+    def work(running: Running, chain: Chain) -> int:
+        console.step(1, f"Run of {chain.training}")
+        training_run, register = chain.train({"source": path}, show.ended)
+        skipped = register.state == "skipped"
+        run = chain.unanswered() if skipped else chain.promotion_of(training_run)
+        if not run:
+            console.step(2, "Nothing new to approve; the deployed model answers")
+            show.answer(*query(running, config))
+            return 0
+        console.step(2, f"{chain.promotion} asks a person")
+        show.question(chain.wait_for_question(run))
+        return _approve(chain, run) if approve else _stop(config, source)
+
+    return drive(layout, pipeline, work)
+
+
+def _approve(chain: Chain, run: str) -> int:
+    console.line()
+    console.line(f'Answered "Approve" as user {chain.client.user}: "{REASON}".')
+    console.line()
+    deploy = chain.approve(run, REASON, show.ended)
+    console.step(3, "The answer from SQL")
+    show.rows(deploy.outputs["query"], deploy.outputs["rows"])
+    return 0
+
+
+def _stop(config: PipelineConfig, source: str | None) -> int:
+    console.step(3, "Not approved yet: the request stays open. To answer it")
+    console.line("in Airflow's pages (Required Actions, as user admin or demo):")
+    console.verbatim("  make up")
+    console.line("or here:")
+    given = f" SOURCE={source}" if source else ""
+    console.verbatim(f"  make run PIPELINE={config.name}{given} APPROVE=yes")
+    return 0

@@ -1,0 +1,1 @@
+"""Darkroom: from a folder of labelled images to an approved model that answers from SQL."""

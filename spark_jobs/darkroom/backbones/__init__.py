@@ -1,0 +1,1 @@
+"""Named pre-trained networks, where their weights come from, and the embedded one."""

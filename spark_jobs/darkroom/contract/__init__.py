@@ -1,0 +1,55 @@
+"""What both environments share: configuration, stages, names and results.
+
+Standard library only. The Airflow side and the Spark side import nothing else of each other.
+"""
+
+from darkroom.contract.config import (
+    ApprovalConfig,
+    FeaturesConfig,
+    GateConfig,
+    PipelineConfig,
+    SourceConfig,
+    SplitConfig,
+    TuningConfig,
+    ValidationConfig,
+    check_together,
+)
+from darkroom.contract.errors import (
+    ConfigError,
+    DarkroomError,
+    DataError,
+    ExitCode,
+    GateFailedError,
+    MissingInputError,
+)
+from darkroom.contract.reasons import RejectReason
+from darkroom.contract.results import Check, GateDecision, StageResult, StageStatus, Verdict
+from darkroom.contract.stages import Stage
+from darkroom.contract.workspace import RunFolder, Workspace
+
+__all__ = [
+    "ApprovalConfig",
+    "Check",
+    "ConfigError",
+    "DarkroomError",
+    "DataError",
+    "ExitCode",
+    "FeaturesConfig",
+    "GateConfig",
+    "GateDecision",
+    "GateFailedError",
+    "MissingInputError",
+    "PipelineConfig",
+    "RejectReason",
+    "RunFolder",
+    "SourceConfig",
+    "SplitConfig",
+    "Stage",
+    "StageResult",
+    "StageStatus",
+    "TuningConfig",
+    "ValidationConfig",
+    "Verdict",
+    "Workspace",
+    "check_together",
+]

@@ -1,0 +1,281 @@
+"""The configuration of a pipeline: one YAML file in ``config/pipelines/`` each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from darkroom.contract.errors import ConfigError
+from darkroom.contract.names import BACKBONES, IDENTIFIER, METRICS, near_matches
+from darkroom.contract.parsing import build
+
+MODEL_FILE_SUFFIXES = (".keras", ".h5")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceConfig:
+    """Where labelled images come from.
+
+    Attributes:
+        path: A folder with one sub-folder per class. Relative paths start at the project's root.
+        min_side: Images with a shorter side, in pixels, are refused as TOO_SMALL.
+    """
+
+    path: str
+    min_side: int = 8
+
+    def __post_init__(self) -> None:
+        if not self.path.strip():
+            remedy = "give a folder with one sub-folder per class"
+            raise ConfigError("source.path", self.path, remedy)
+        _at_least("source.min_side", self.min_side, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationConfig:
+    """What the accepted images must fulfil before anything is trained.
+
+    Attributes:
+        min_images_per_class: Fewest accepted images of any class.
+        max_rejected_share: Largest tolerated share (0..1) of rejected among found files.
+        max_class_ratio: Largest tolerated ratio of the largest to the smallest class.
+    """
+
+    min_images_per_class: int = 10
+    max_rejected_share: float = 0.1
+    max_class_ratio: float = 20.0
+
+    def __post_init__(self) -> None:
+        _at_least("validation.min_images_per_class", self.min_images_per_class, 1)
+        _share("validation.max_rejected_share", self.max_rejected_share)
+        _at_least("validation.max_class_ratio", self.max_class_ratio, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitConfig:
+    """How images are divided; a function of the picture, so that growth moves none.
+
+    Attributes:
+        test_share: Share (0..1) of the near-duplicate groups that are held out for evaluation.
+    """
+
+    test_share: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not 0 < self.test_share < 1:
+            raise ConfigError("split.test_share", self.test_share, "give a number between 0 and 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesConfig:
+    """Which pre-trained networks turn images into feature vectors.
+
+    Attributes:
+        backbones: Names (``embedded``, or a classifier of keras.applications) or model files.
+        weights: Weights file per backbone name, where Keras' own cache is not to be used.
+    """
+
+    backbones: tuple[str, ...] = ("embedded",)
+    weights: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.backbones:
+            raise ConfigError("features.backbones", [], "name at least one, for example embedded")
+        for name in self.backbones:
+            if name not in BACKBONES and not name.endswith(MODEL_FILE_SUFFIXES):
+                remedy = f"unknown backbone, {near_matches(name, BACKBONES)}"
+                raise ConfigError("features.backbones", name, remedy)
+        _no_repeats("features.backbones", self.backbones)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningConfig:
+    """The cross-validated search for the head's regularisation.
+
+    Attributes:
+        folds: Number of cross-validation folds.
+        metric: What the folds' validation parts are scored by.
+        reg_params: Strengths of the regularisation to try.
+        elastic_net_params: Shares of L1 in it (0..1) to try.
+        max_iterations: Upper bound of solver iterations per fit.
+        seed: Seeds the folds and everything else that is random.
+    """
+
+    folds: int = 3
+    metric: str = "accuracy"
+    reg_params: tuple[float, ...] = (0.001, 0.01, 0.1)
+    elastic_net_params: tuple[float, ...] = (0.0,)
+    max_iterations: int = 100
+    seed: int = 7
+
+    def __post_init__(self) -> None:
+        _at_least("tuning.folds", self.folds, 2)
+        _metric("tuning.metric", self.metric)
+        for name, values in (
+            ("tuning.reg_params", self.reg_params),
+            ("tuning.elastic_net_params", self.elastic_net_params),
+        ):
+            if not values:
+                raise ConfigError(name, [], "give at least one value to try")
+            _no_repeats(name, values)
+        for value in self.reg_params:
+            _at_least("tuning.reg_params", value, 0)
+        for value in self.elastic_net_params:
+            _share("tuning.elastic_net_params", value)
+        _at_least("tuning.max_iterations", self.max_iterations, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateConfig:
+    """What a candidate must reach on the held-out test images.
+
+    Attributes:
+        thresholds: Smallest acceptable value (0..1) per metric; at least one.
+        min_test_images: Fewer test images than this make the verdict INCONCLUSIVE.
+        max_regression: Largest tolerated loss (0..1) of any thresholded metric against the
+            champion on the same images.
+    """
+
+    thresholds: Mapping[str, float]
+    min_test_images: int = 50
+    max_regression: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.thresholds:
+            raise ConfigError("gate.thresholds", {}, "name at least one, for example accuracy: 0.9")
+        for name, value in self.thresholds.items():
+            _metric("gate.thresholds", name)
+            _share(f"gate.thresholds.{name}", value)
+        _at_least("gate.min_test_images", self.min_test_images, 1)
+        _share("gate.max_regression", self.max_regression)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovalConfig:
+    """Who is asked before a model becomes champion.
+
+    Attributes:
+        timeout_hours: After this long without an answer the request counts as rejected.
+    """
+
+    timeout_hours: float = 72.0
+
+    def __post_init__(self) -> None:
+        if self.timeout_hours <= 0:
+            remedy = "give a number of hours above 0"
+            raise ConfigError("approval.timeout_hours", self.timeout_hours, remedy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineConfig:
+    """Everything that tells one pipeline from another.
+
+    Attributes:
+        name: Identifier; names the DAGs, the tables' namespace and the registered model.
+        function: Name of the SQL function that the champion answers to.
+        view: Name of the SQL view of the accepted images.
+        source: Where images come from.
+        gate: What a candidate must reach.
+        description: One line for people.
+        owner: Team or person, shown in Airflow.
+        schedule: Cron expression of the training runs, or None for runs by hand only.
+    """
+
+    name: str
+    function: str
+    view: str
+    source: SourceConfig
+    gate: GateConfig
+    description: str = ""
+    owner: str = "darkroom"
+    schedule: str | None = None
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    tuning: TuningConfig = field(default_factory=TuningConfig)
+    approval: ApprovalConfig = field(default_factory=ApprovalConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("name", "function", "view"):
+            value = getattr(self, name)
+            if not IDENTIFIER.fullmatch(value):
+                remedy = "use lower-case letters, digits and _, starting with a letter"
+                raise ConfigError(name, value, remedy)
+        if self.validation.min_images_per_class < self.tuning.folds:
+            folds = self.tuning.folds
+            remedy = f"must be at least tuning.folds = {folds}: each fold needs an image"
+            field_name = "validation.min_images_per_class"
+            raise ConfigError(field_name, self.validation.min_images_per_class, remedy)
+
+    @classmethod
+    def from_mapping(cls, values: object) -> Self:
+        """Builds and validates a configuration from what a YAML or JSON parser returned.
+
+        Raises:
+            ConfigError: The first thing that is wrong: field, value, remedy.
+        """
+        return build(cls, values)
+
+
+def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Copies a nested mapping with some fields replaced.
+
+    Args:
+        values: The mapping as parsed, not yet validated.
+        overrides: New value per dotted name, for example ``{"source.path": "photos"}``.
+
+    Returns:
+        A new mapping; the input is not touched.
+
+    Raises:
+        ConfigError: A dotted name leads through something that is not a mapping.
+    """
+    merged = dict(values)
+    for dotted, value in overrides.items():
+        head, _, rest = dotted.partition(".")
+        if not rest:
+            merged[head] = value
+            continue
+        inner = merged.get(head) or {}
+        if not isinstance(inner, Mapping):
+            raise ConfigError(dotted, value, f"{head} is not a group of fields")
+        merged[head] = with_overrides(inner, {rest: value})
+    return merged
+
+
+def check_together(configs: Iterable[PipelineConfig]) -> None:
+    """Checks what no single pipeline can see.
+
+    Raises:
+        ConfigError: Two pipelines share a name, a function or a view.
+    """
+    configs = list(configs)
+    for name in ("name", "function", "view"):
+        counts = Counter(getattr(config, name) for config in configs)
+        for value, count in counts.items():
+            if count > 1:
+                users = ", ".join(c.name for c in configs if getattr(c, name) == value)
+                raise ConfigError(name, value, f"used by {count} pipelines ({users}): rename one")
+
+
+def _at_least(name: str, value: float, least: float) -> None:
+    if value < least:
+        raise ConfigError(name, value, f"must be at least {least}")
+
+
+def _share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ConfigError(name, value, "must lie between 0 and 1")
+
+
+def _metric(name: str, value: str) -> None:
+    if value not in METRICS:
+        raise ConfigError(name, value, f"no such metric, {near_matches(value, METRICS)}")
+
+
+def _no_repeats(name: str, values: tuple[Any, ...]) -> None:
+    repeated = [value for value, count in Counter(values).items() if count > 1]
+    if repeated:
+        raise ConfigError(name, repeated[0], "is given twice: remove one")

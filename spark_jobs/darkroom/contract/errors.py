@@ -1,0 +1,68 @@
+"""Errors that a person can act on, and the exit codes that programs see."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit status of every entrypoint."""
+
+    OK = 0
+    INTERNAL = 1
+    """An unexpected error: the traceback is in the log; a retry may help."""
+    CONFIG = 2
+    """The configuration or the command line is wrong: a retry cannot help."""
+    DATA = 3
+    """The source or its images cannot be used: a retry cannot help."""
+    GATE = 4
+    """The gate did not let the candidate pass."""
+    MISSING_INPUT = 5
+    """An earlier stage's result is not there."""
+
+
+class DarkroomError(Exception):
+    """Base of all errors whose message is one line for a person.
+
+    Attributes:
+        exit_code: What the process exits with.
+        permanent: True when running the same thing again cannot succeed.
+    """
+
+    exit_code: ExitCode = ExitCode.INTERNAL
+    permanent: bool = False
+
+
+class ConfigError(DarkroomError):
+    """A setting is wrong; the message names the field, the value and the remedy."""
+
+    exit_code = ExitCode.CONFIG
+    permanent = True
+
+    def __init__(self, field: str, value: object, remedy: str) -> None:
+        """Args: field: dotted name; value: what was received; remedy: what to do instead."""
+        super().__init__(f"{field} = {value!r}: {remedy}")
+        self.field = field
+        self.value = value
+        self.remedy = remedy
+
+
+class DataError(DarkroomError):
+    """The images cannot be used as they are."""
+
+    exit_code = ExitCode.DATA
+    permanent = True
+
+
+class GateFailedError(DarkroomError):
+    """A gate refused to go on; its reasons are in the message."""
+
+    exit_code = ExitCode.GATE
+    permanent = True
+
+
+class MissingInputError(DarkroomError):
+    """A stage was started before the one whose result it needs."""
+
+    exit_code = ExitCode.MISSING_INPUT
+    permanent = True

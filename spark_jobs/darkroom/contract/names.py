@@ -1,0 +1,71 @@
+"""Names a configuration may use: backbones, metrics, identifiers."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Final
+
+IDENTIFIER: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+"""Pipeline, function and view names: safe in SQL, in URLs and as a file name."""
+
+EMBEDDED: Final = "embedded"
+"""The backbone whose weights are part of the repository."""
+
+KERAS_BACKBONES: Final = (
+    "ConvNeXtBase",
+    "ConvNeXtLarge",
+    "ConvNeXtSmall",
+    "ConvNeXtTiny",
+    "ConvNeXtXLarge",
+    "DenseNet121",
+    "DenseNet169",
+    "DenseNet201",
+    "EfficientNetB0",
+    "EfficientNetB1",
+    "EfficientNetB2",
+    "EfficientNetB3",
+    "EfficientNetB4",
+    "EfficientNetB5",
+    "EfficientNetB6",
+    "EfficientNetB7",
+    "EfficientNetV2B0",
+    "EfficientNetV2B1",
+    "EfficientNetV2B2",
+    "EfficientNetV2B3",
+    "EfficientNetV2L",
+    "EfficientNetV2M",
+    "EfficientNetV2S",
+    "InceptionResNetV2",
+    "InceptionV3",
+    "MobileNet",
+    "MobileNetV2",
+    "MobileNetV3Large",
+    "MobileNetV3Small",
+    "NASNetLarge",
+    "NASNetMobile",
+    "ResNet101",
+    "ResNet101V2",
+    "ResNet152",
+    "ResNet152V2",
+    "ResNet50",
+    "ResNet50V2",
+    "VGG16",
+    "VGG19",
+    "Xception",
+)
+"""The image classifiers of keras.applications, spelled as Keras spells them."""
+
+BACKBONES: Final = (EMBEDDED, *KERAS_BACKBONES)
+
+METRICS: Final = ("accuracy", "macro_f1", "macro_precision", "macro_recall")
+"""Metrics that a gate can hold a candidate to; all in 0..1, higher is better."""
+
+
+def near_matches(name: str, known: tuple[str, ...]) -> str:
+    """Lists up to three known names that resemble a name, for an error message."""
+    lower = {item.lower(): item for item in known}
+    found = difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)
+    if found:
+        return "did you mean " + " or ".join(lower[item] for item in found) + "?"
+    return "known are " + ", ".join(known)

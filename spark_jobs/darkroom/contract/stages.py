@@ -1,0 +1,42 @@
+"""The stages of a pipeline, in the data's order."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+CANDIDATE_RUN_TAG = "darkroom.run_id"
+"""MLflow tag that says which run of the pipeline made a model."""
+
+CHALLENGER = "challenger"
+CHAMPION = "champion"
+PREVIOUS = "previous"
+
+
+class Stage(StrEnum):
+    """A stage; its value is the Airflow task id and the name of its result file."""
+
+    INGEST = "ingest"
+    VALIDATE = "validate"
+    FEATURIZE = "featurize"
+    TUNE = "tune"
+    EVALUATE = "evaluate"
+    REGISTER = "register"
+    PROMOTE = "promote"
+    DEPLOY = "deploy"
+
+    @property
+    def entrypoint(self) -> str:
+        """File name below ``spark_jobs/`` that spark-submit runs."""
+        return _ENTRYPOINTS[self]
+
+
+_ENTRYPOINTS = {
+    Stage.INGEST: "ingest_images.py",
+    Stage.VALIDATE: "validate_images.py",
+    Stage.FEATURIZE: "featurize_images.py",
+    Stage.TUNE: "tune_classifier.py",
+    Stage.EVALUATE: "evaluate_candidate.py",
+    Stage.REGISTER: "register_model.py",
+    Stage.PROMOTE: "promote_model.py",
+    Stage.DEPLOY: "deploy_function.py",
+}

@@ -1,0 +1,1 @@
+"""From files in a source folder to accepted, rejected and split images."""

@@ -1,0 +1,296 @@
+"""Writes, logs and fetches the portable model: ``model.keras`` and ``model.json``."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import json
+import logging
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from darkroom.contract import DarkroomError, GateFailedError
+from darkroom.ml.model_files import METADATA_FILE, MODEL_FILE, ModelCard, sha256_of
+from darkroom.registry.versions import ARTIFACT_FOLDER, MODEL_DIGEST_TAG
+
+if TYPE_CHECKING:
+    import keras
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.models.signature import ModelSignature
+
+MODEL_SCHEME: Final = "models:/"
+MODEL_CODE: Final = Path(__file__).parent / "pyfunc_model.py"
+REQUIREMENTS: Final = ("keras", "tensorflow", "numpy", "pandas", "pillow")
+PIXEL_PATH_PACKAGES: Final = ("contract", "images")
+"""Folders of this library that travel with a model: what decodes and resizes its images."""
+
+_EXTENDABLE_PACKAGE = '''"""The pixel path of one model; an installed darkroom stays importable."""
+
+from pkgutil import extend_path
+
+__path__ = extend_path(__path__, __name__)
+'''
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+_SHARED_OBJECT = re.compile(r'("shared_object_id": )(\d+)')
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPackage:
+    """A portable model on disk.
+
+    Attributes:
+        folder: Holds ``model.keras`` and ``model.json``.
+        digest: SHA-256 of ``model.keras``; also the folder's name.
+    """
+
+    folder: Path
+    digest: str
+
+    @property
+    def model_file(self) -> Path:
+        """The Keras file."""
+        return self.folder / MODEL_FILE
+
+    @property
+    def card(self) -> ModelCard:
+        """Labels and input size."""
+        return ModelCard.read(self.folder / METADATA_FILE)
+
+
+def write_package(model: keras.Model, metadata: Mapping[str, Any], models: Path) -> ModelPackage:
+    """Saves a model; equal weights give an equal file, byte for byte.
+
+    Args:
+        model: From (batch, height, width, 3) float32 RGB in 0-255 to (batch, classes) float32.
+        metadata: JSON values; at least ``labels``, ``height`` and ``width``.
+        models: The package becomes the sub-folder named by its digest.
+
+    Returns:
+        The package.
+    """
+    models.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=models, prefix=".") as scratch:
+        files = Path(scratch) / "files"
+        files.mkdir()
+        model.save(files / MODEL_FILE)
+        normalise(files / MODEL_FILE)
+        digest = sha256_of(files / MODEL_FILE)
+        text = json.dumps({**metadata, "model_digest": digest}, indent=2, sort_keys=True)
+        (files / METADATA_FILE).write_text(text + "\n")
+        ModelCard.read(files / METADATA_FILE)
+        return _put_in_place(files, models / digest, digest)
+
+
+def normalise(file: Path) -> None:
+    """Rewrites a Keras archive without what changes from save to save.
+
+    That is: the dates of the members, the date in ``metadata.json``, and the memory addresses that
+    Keras uses as ids of shared objects in ``config.json`` (here numbered in order of appearance).
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(buffer, "w") as new:
+        for name in sorted(old.namelist()):
+            content = _without_date(name, old.read(name))
+            new.writestr(zipfile.ZipInfo(name, date_time=_EPOCH), content)
+    file.write_bytes(buffer.getvalue())
+
+
+def find_logged(client: MlflowClient, run: Run, digest: str) -> str | None:
+    """URI of the model of that digest that a run has already logged completely, if any."""
+    from mlflow.entities import LoggedModelStatus
+
+    found = client.search_logged_models(
+        [run.info.experiment_id], filter_string=f"source_run_id = '{run.info.run_id}'"
+    )
+    for model in found:
+        complete = model.status == LoggedModelStatus.READY
+        if complete and model.tags.get(MODEL_DIGEST_TAG) == digest:
+            return str(model.model_uri)
+    return None
+
+
+def log_package(
+    client: MlflowClient, run: Run, package: ModelPackage, params: Mapping[str, str]
+) -> str:
+    """Logs a package as an MLflow model of a run: models-from-code, no pickle.
+
+    Args:
+        client: Of the server.
+        run: The run that made the model.
+        package: What to log.
+        params: Shown with the model.
+
+    Returns:
+        The URI that ``mlflow.pyfunc.load_model`` takes; the earlier one when the run has already
+        logged this digest.
+    """
+    from mlflow.entities import LoggedModelOutput
+
+    earlier = find_logged(client, run, package.digest)
+    if earlier:
+        return earlier
+    logged = client.create_logged_model(
+        run.info.experiment_id,
+        name="model",
+        source_run_id=run.info.run_id,
+        tags={MODEL_DIGEST_TAG: package.digest},
+        params=dict(params),
+        model_type="image classifier",
+    )
+    with tempfile.TemporaryDirectory(prefix="darkroom-") as scratch:
+        folder = Path(scratch) / "model"
+        _save_pyfunc(package, folder, model_id=logged.model_id, run_id=run.info.run_id)
+        client.log_model_artifacts(logged.model_id, str(folder))
+    client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    client.finalize_logged_model(logged.model_id, "READY")
+    return str(logged.model_uri)
+
+
+def fetch_package(client: MlflowClient, model_uri: str, digest: str, models: Path) -> ModelPackage:
+    """Brings a logged model's files to this machine.
+
+    Args:
+        client: Of the server.
+        model_uri: What `log_package` returned.
+        digest: SHA-256 of its ``model.keras``.
+        models: Folder of packages; one that is already there and intact is used as it is.
+
+    Returns:
+        The package.
+
+    Raises:
+        GateFailedError: The model file is not the one that was logged.
+        DarkroomError: The files cannot be fetched.
+    """
+    target = models / digest
+    if _is_intact(target, digest):
+        return ModelPackage(folder=target, digest=digest)
+    models.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=models, prefix=".") as scratch:
+        files = Path(scratch) / "files"
+        files.mkdir()
+        root = client.get_logged_model(model_uri.removeprefix(MODEL_SCHEME)).artifact_location
+        for name in (MODEL_FILE, METADATA_FILE):
+            _download(client, f"{root}/{ARTIFACT_FOLDER}/{name}", files / name)
+        found = sha256_of(files / MODEL_FILE)
+        if found != digest:
+            raise GateFailedError(
+                f"the model file of {model_uri} has SHA-256 {found[:12]}, not {digest[:12]} as "
+                "logged: it was changed afterwards, train again"
+            )
+        return _put_in_place(files, target, digest)
+
+
+def _without_date(name: str, content: bytes) -> bytes:
+    if name == "metadata.json":
+        values = {**json.loads(content), "date_saved": "1980-01-01@00:00:00"}
+        return json.dumps(values, sort_keys=True).encode()
+    if name == "config.json":
+        numbers: dict[str, int] = {}
+
+        def renumber(match: re.Match[str]) -> str:
+            return f"{match[1]}{numbers.setdefault(match[2], len(numbers))}"
+
+        return _SHARED_OBJECT.sub(renumber, content.decode()).encode()
+    return content
+
+
+def _save_pyfunc(package: ModelPackage, folder: Path, *, model_id: str, run_id: str) -> None:
+    import mlflow.pyfunc
+    from mlflow.models import Model
+
+    card = package.card
+    # It says that pip is missing, which it is by intention, and what it is doing.
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory(prefix="darkroom-") as scratch:
+        # MLflow runs the model's code once to find the model in it: that imports no Keras.
+        mlflow.pyfunc.save_model(
+            folder,
+            mlflow_model=Model(run_id=run_id, model_id=model_id, model_uuid=model_id),
+            python_model=str(MODEL_CODE),
+            artifacts={name: str(package.folder / name) for name in (MODEL_FILE, METADATA_FILE)},
+            code_paths=[str(_copy_pixel_path(Path(scratch) / "darkroom"))],
+            signature=_signature(),
+            input_example=_example(card),
+            # Given, so that MLflow need not load the model to guess them.
+            pip_requirements=_requirements(),
+            metadata={"labels": list(card.labels), "model_digest": package.digest},
+        )
+
+
+def _copy_pixel_path(target: Path) -> Path:
+    source = Path(__file__).parents[1]
+    target.mkdir()
+    (target / "__init__.py").write_text(_EXTENDABLE_PACKAGE)
+    for name in PIXEL_PATH_PACKAGES:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source / name, target / name, ignore=ignored)
+    return target
+
+
+def _signature() -> ModelSignature:
+    from mlflow.models.signature import ModelSignature
+    from mlflow.types.schema import Array, ColSpec, DataType, Schema
+
+    return ModelSignature(
+        inputs=Schema([ColSpec(DataType.binary, "image")]),
+        outputs=Schema(
+            [
+                ColSpec(DataType.string, "label", required=False),
+                ColSpec(DataType.float, "probability", required=False),
+                ColSpec(Array(DataType.float), "probabilities", required=False),
+            ]
+        ),
+    )
+
+
+def _example(card: ModelCard) -> Any:
+    """One encoded picture of the model's own size, drawn: training images stay where they are."""
+    import pandas as pd
+    from PIL import Image
+
+    picture = Image.linear_gradient("L").resize((card.width, card.height)).convert("RGB")
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    return pd.DataFrame({"image": [stream.getvalue()]})
+
+
+def _requirements() -> list[str]:
+    names = ("mlflow", *REQUIREMENTS)
+    return [f"{name}=={importlib.metadata.version(name)}" for name in names]
+
+
+def _download(client: MlflowClient, uri: str, target: Path) -> None:
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        try:
+            fetched = download_artifacts(
+                artifact_uri=uri, dst_path=scratch, tracking_uri=client.tracking_uri
+            )
+        except MlflowException as error:
+            reason = " ".join(str(error).split())[:200]
+            raise DarkroomError(f"cannot fetch {uri}: {reason}") from None
+        os.replace(fetched, target)
+
+
+def _is_intact(folder: Path, digest: str) -> bool:
+    files = (folder / MODEL_FILE, folder / METADATA_FILE)
+    return all(file.is_file() for file in files) and sha256_of(files[0]) == digest
+
+
+def _put_in_place(files: Path, target: Path, digest: str) -> ModelPackage:
+    """Renames a complete package to its final place, unless an intact one is there."""
+    if not _is_intact(target, digest):
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(files, target)
+    return ModelPackage(folder=target, digest=digest)

@@ -1,0 +1,79 @@
+"""The code of every logged model: MLflow stores this file with the model and runs it to load it.
+
+Nothing heavier than pandas is imported here: the file also runs when a model is logged.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+BATCH_SIZE = 64
+
+
+class ImageClassifier(PythonModel):
+    """Encoded images in, labels and probabilities out.
+
+    Input: a data frame with the column ``image`` (bytes of a JPEG, PNG, ...).
+    Output: a data frame with ``label`` (the best), ``probability`` (its, 0-1) and
+    ``probabilities`` (float32, in the order of the model's labels); all three are null for an
+    image that is null or cannot be decoded.
+    """
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Loads the network, once per process."""
+        import keras
+
+        self._model = keras.saving.load_model(context.artifacts["model.keras"], compile=False)
+        card = json.loads(Path(context.artifacts["model.json"]).read_text())
+        self._labels: list[str] = card["labels"]
+        self._height: int = card["height"]
+        self._width: int = card["width"]
+
+    def predict(
+        self,
+        context: PythonModelContext,
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """See the class."""
+        del context, params
+        decoded = [self._decode(image) for image in model_input["image"]]
+        vectors = self._run([pixels for pixels in decoded if pixels is not None])
+        rows = [self._row(next(vectors) if p is not None else None) for p in decoded]
+        return pd.DataFrame(rows, columns=["label", "probability", "probabilities"])
+
+    def _decode(self, image: bytes | None) -> NDArray[np.uint8] | None:
+        from darkroom.images import ImageRejectedError, decode_rgb, resize_rgb
+
+        if image is None:
+            return None
+        try:
+            return resize_rgb(decode_rgb(image), self._height, self._width)
+        except ImageRejectedError:
+            return None
+
+    def _run(self, pixels: list[NDArray[np.uint8]]) -> Any:
+        import numpy as np
+
+        for start in range(0, len(pixels), BATCH_SIZE):
+            batch = np.stack(pixels[start : start + BATCH_SIZE]).astype(np.float32)
+            yield from np.asarray(self._model(batch, training=False))
+
+    def _row(self, vector: NDArray[np.float32] | None) -> tuple[Any, Any, Any]:
+        if vector is None:
+            return None, None, None
+        best = int(vector.argmax())
+        return self._labels[best], float(vector[best]), vector
+
+
+set_model(ImageClassifier())

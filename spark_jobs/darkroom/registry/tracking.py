@@ -1,0 +1,207 @@
+"""One MLflow run per run of a pipeline, its trials below it; a retry finds what is there."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from darkroom.contract import ConfigError
+from darkroom.contract.stages import CANDIDATE_RUN_TAG
+from darkroom.registry.client import connect
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment, Run
+
+TRIAL_TAG: Final = "darkroom.trial"
+PARENT_TAG: Final = "mlflow.parentRunId"
+_NAME_TAG: Final = "mlflow.runName"
+_QUIET: Final = {
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+class PipelineRun:
+    """The MLflow run that belongs to a run of a pipeline.
+
+    Attributes:
+        client: Of the MLflow server.
+        run: The MLflow run, as it was when this object was made.
+    """
+
+    def __init__(self, client: MlflowClient, run: Run) -> None:
+        """Use `start` or `resume`."""
+        self.client = client
+        self.run = run
+
+    @classmethod
+    def start(cls, pipeline: str, run_id: str, tags: Mapping[str, str]) -> PipelineRun:
+        """Makes the MLflow run of ``run_id``, or continues the one that an earlier try made.
+
+        Args:
+            pipeline: Name of the experiment.
+            run_id: The run of the pipeline.
+            tags: Set on the MLflow run.
+
+        Returns:
+            The run; its status is RUNNING until `finish`.
+
+        Raises:
+            ConfigError: There is no server's address, or the experiment has been deleted.
+            DarkroomError: The server does not answer.
+        """
+        client = quiet_client()
+        experiment_id = _experiment(client, pipeline).experiment_id
+        found = client.search_runs(
+            [experiment_id], f"tags.{_key(CANDIDATE_RUN_TAG)} = {_quoted(run_id)}", max_results=1
+        )
+        if found:
+            client.update_run(found[0].info.run_id, status="RUNNING")
+            run = found[0]
+        else:
+            named = {CANDIDATE_RUN_TAG: run_id, _NAME_TAG: run_id}
+            run = client.create_run(experiment_id, tags=named)
+        continued = cls(client, run)
+        continued.log(tags=tags)
+        return continued
+
+    @classmethod
+    def resume(cls, mlflow_run_id: str) -> PipelineRun:
+        """Opens a run by its MLflow id.
+
+        Raises:
+            ConfigError: There is no server's address.
+            DarkroomError: The server does not answer.
+        """
+        client = quiet_client()
+        return cls(client, client.get_run(mlflow_run_id))
+
+    @property
+    def id(self) -> str:
+        """MLflow's id of the run."""
+        return str(self.run.info.run_id)
+
+    def log(
+        self, *, metrics: Mapping[str, float] | None = None, tags: Mapping[str, str] | None = None
+    ) -> None:
+        """Logs numbers and tags; the same numbers twice are one entry."""
+        single = {name: [value] for name, value in (metrics or {}).items()}
+        _log_batch(self.client, self.run, metrics=single, tags=tags or {}, params={})
+
+    def log_trial(
+        self,
+        key: str,
+        name: str,
+        *,
+        params: Mapping[str, str],
+        metrics: Mapping[str, list[float]],
+    ) -> None:
+        """Logs one trial as a child run, unless a finished child with that key exists.
+
+        Args:
+            key: Tells trials apart; the same for the same work.
+            name: For people.
+            params: What was tried.
+            metrics: Values per name; their place in the list is the step.
+        """
+        child = self._children().get(key)
+        if child and child.info.status == "FINISHED":
+            return
+        if child is None:
+            tags = {TRIAL_TAG: key, PARENT_TAG: self.id, _NAME_TAG: name}
+            child = self.client.create_run(self.run.info.experiment_id, tags=tags)
+        _log_batch(self.client, child, metrics=metrics, params=params, tags={})
+        self.client.set_terminated(child.info.run_id)
+
+    def log_dataset(self, name: str, snapshot_id: int, context: str) -> None:
+        """Says which snapshot of which table the run used; repeating it changes nothing."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        source = json.dumps({"table": name, "snapshot_id": snapshot_id})
+        dataset = Dataset(name, str(snapshot_id), "iceberg", source)
+        tags = [InputTag("mlflow.data.context", context)]
+        self.client.log_inputs(self.id, [DatasetInput(dataset, tags)])
+
+    def log_text(self, name: str, text: str) -> None:
+        """Stores a small text artifact; the same name replaces it."""
+        with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
+            file = Path(folder) / name
+            file.write_text(text)
+            self.client.log_artifact(self.id, str(file))
+
+    def finish(self) -> None:
+        """Marks the run as finished; more can still be logged."""
+        self.client.set_terminated(self.id)
+
+    def _children(self) -> dict[str, Run]:
+        found = self.client.search_runs(
+            [self.run.info.experiment_id], f"tags.{_key(PARENT_TAG)} = '{self.id}'"
+        )
+        return {run.data.tags.get(TRIAL_TAG, ""): run for run in found}
+
+
+def quiet_client() -> MlflowClient:
+    """A client whose library prints neither links nor progress bars into the stage's log."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    return connect()
+
+
+def _experiment(client: MlflowClient, name: str) -> Experiment:
+    from mlflow.exceptions import MlflowException
+
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            client.create_experiment(name)
+        except MlflowException as error:
+            # Another run of the pipeline was faster.
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        experiment = client.get_experiment_by_name(name)
+        assert experiment is not None
+    if experiment.lifecycle_stage == "deleted":
+        raise ConfigError(
+            "name", name, "the MLflow experiment of that name is deleted: restore it in MLflow"
+        )
+    return experiment
+
+
+def _log_batch(
+    client: MlflowClient,
+    run: Run,
+    *,
+    metrics: Mapping[str, list[float]],
+    params: Mapping[str, str],
+    tags: Mapping[str, str],
+) -> None:
+    from mlflow.entities import Metric, Param, RunTag
+
+    # The run's own start as time stamp: MLflow drops a repeated (name, value, time, step).
+    moment = run.info.start_time
+    client.log_batch(
+        run.info.run_id,
+        metrics=[
+            Metric(name, value, moment, step)
+            for name, values in metrics.items()
+            for step, value in enumerate(values)
+        ],
+        params=[Param(name, value) for name, value in params.items()],
+        tags=[RunTag(name, value) for name, value in tags.items()],
+    )
+
+
+def _key(tag: str) -> str:
+    return f"`{tag}`"
+
+
+def _quoted(text: str) -> str:
+    for quote in "'\"":
+        if quote not in text:
+            return f"{quote}{text}{quote}"
+    raise ConfigError("--run-id", text, "must not contain both kinds of quotation marks")

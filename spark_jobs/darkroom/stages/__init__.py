@@ -1,0 +1,1 @@
+"""The stages: one module and one public function each."""

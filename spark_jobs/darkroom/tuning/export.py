@@ -1,0 +1,116 @@
+"""From a fitted head to one Keras model: preprocessing, backbone and softmax."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from darkroom.contract import DarkroomError
+
+if TYPE_CHECKING:
+    import keras
+    from pyspark.ml.classification import LogisticRegressionModel
+
+PARITY_TOLERANCE = 1e-4
+"""Largest difference of a probability between the exported model and the Spark pipeline."""
+
+
+class Network(Protocol):
+    """What an export needs of a `darkroom.backbones.catalog.Backbone`."""
+
+    @property
+    def height(self) -> int:
+        """Input height in pixels."""
+
+    @property
+    def width(self) -> int:
+        """Input width in pixels."""
+
+    def build(self) -> keras.Model:
+        """(batch, height, width, 3) float32 RGB in 0-255 to (batch, n) float32 features."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """A softmax layer.
+
+    Attributes:
+        kernel: Shape (features, classes), float32.
+        bias: Shape (classes,), float32.
+    """
+
+    kernel: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, model: LogisticRegressionModel) -> Head:
+        """Takes the coefficients of a multinomial Spark model, which are for raw features."""
+        kernel = model.coefficientMatrix.toArray().T.astype(np.float32)
+        return cls(kernel=kernel, bias=model.interceptVector.toArray().astype(np.float32))
+
+
+def portable_model(backbone: Network, head: Head) -> keras.Model:
+    """Joins a backbone and a head.
+
+    Args:
+        backbone: The network whose features the head was trained on.
+        head: The trained softmax layer.
+
+    Returns:
+        Model from ``pixels`` (batch, height, width, 3) float32 RGB in 0-255 to probabilities
+        (batch, classes) float32.
+    """
+    # The only place in this stage that needs TensorFlow, and it does: Keras builds and saves a
+    # model only with a backend that can run it, and its NumPy backend needs JAX installed.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import keras
+
+    # Automatic layer names count up within a process, and they are part of the saved file.
+    keras.utils.clear_session()
+    network = backbone.build()
+    pixels = keras.Input((backbone.height, backbone.width, 3), dtype="float32", name="pixels")
+    dense = keras.layers.Dense(
+        len(head.bias), activation="softmax", dtype="float32", name="probabilities"
+    )
+    model = keras.Model(pixels, dense(network(pixels)), name="darkroom")
+    dense.set_weights([head.kernel, head.bias])
+    return model
+
+
+def check_parity(
+    exported: Sequence[NDArray[np.float32] | None],
+    expected: Sequence[NDArray[np.float64]],
+    image_ids: Sequence[str],
+) -> float:
+    """Compares probabilities of the exported model with those of the Spark pipeline.
+
+    Args:
+        exported: Per image, shape (classes,); None where the model could not read the image.
+        expected: Per image, shape (classes,).
+        image_ids: The images, for the message.
+
+    Returns:
+        The largest difference found.
+
+    Raises:
+        DarkroomError: It is above `PARITY_TOLERANCE`, or there is nothing to compare.
+    """
+    if not image_ids:
+        raise DarkroomError("the exported model could not be compared with Spark: no train image")
+    largest = 0.0
+    for ours, theirs, image_id in zip(exported, expected, image_ids, strict=True):
+        gap = np.inf if ours is None else float(np.abs(ours - theirs).max())
+        # Written so that a NaN fails too.
+        if not gap <= PARITY_TOLERANCE:
+            raise DarkroomError(
+                f"the exported model disagrees with Spark by {gap:.2g} on image {image_id[:12]} "
+                f"(at most {PARITY_TOLERANCE:g} is tolerated): compute the features anew with "
+                "featurize --force, for these are from another network or machine"
+            )
+        largest = max(largest, gap)
+    return largest

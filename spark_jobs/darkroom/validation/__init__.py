@@ -1,0 +1,1 @@
+"""Great Expectations over what is known of the images; pixels are never read here."""

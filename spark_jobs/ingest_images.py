@@ -1,0 +1,13 @@
+"""Ingests a class-per-folder tree of images into the pipeline's tables."""
+
+from darkroom.contract import Stage
+from darkroom.stages import ingest
+from darkroom.stages.command import StageCommand
+
+if __name__ == "__main__":
+    StageCommand(
+        stage=Stage.INGEST,
+        work=ingest.ingest,
+        inputs=ingest.inputs,
+        still_there=ingest.still_there,
+    ).main()

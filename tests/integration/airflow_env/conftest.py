@@ -1,0 +1,147 @@
+"""A real local stack on a workspace of its own; only spark-submit is a stand-in."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from darkroom.contract import Workspace
+from local_stack import credentials
+from local_stack.chain import Chain
+from local_stack.client import AirflowClient
+from local_stack.layout import PROJECT, Layout
+from tests.unit.airflow_env.conftest import PIPELINE, FakeSpark
+
+START_SECONDS = 240
+
+
+@dataclass
+class World:
+    """A workspace, a pipeline ``signs``, a stand-in for Spark, and the command to drive them."""
+
+    workspace: Path
+    pipelines: Path
+    photographs: Path
+    spark: FakeSpark
+    environment: dict[str, str]
+
+    def command(self, *arguments: str) -> subprocess.Popen[str]:
+        """Starts ``python -m local_stack ...``."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "local_stack", *arguments],
+            env=self.environment,
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        """Runs a command to its end: exit code, output, errors."""
+        process = self.command(*arguments)
+        try:
+            out, err = process.communicate(timeout=2 * START_SECONDS)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+        return process.returncode, out, err
+
+    def processes(self) -> list[psutil.Process]:
+        """All live processes that belong to this workspace, by their environment."""
+        mark = f"DARKROOM_WORKSPACE={self.workspace}".encode()
+        found = []
+        for process in psutil.process_iter():
+            try:
+                environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+            except OSError:
+                continue
+            if mark in environment and process.pid != os.getpid():
+                found.append(process)
+        return found
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    folder = tmp_path_factory.mktemp("stack")
+    pipelines, photographs = folder / "pipelines", folder / "photographs"
+    pipelines.mkdir()
+    for label in ("stop", "yield"):
+        (photographs / label).mkdir(parents=True)
+        for number in range(12):
+            (photographs / label / f"{number}.jpg").write_bytes(b"not read here")
+    text = PIPELINE.replace("path: photographs", f"path: {photographs}")
+    (pipelines / "signs.yaml").write_text(text)
+    spark = FakeSpark(folder / "fake")
+    home = subprocess.run(
+        ["bash", "-c", '. "$0" && printf %s "$SPARK_HOME"', PROJECT / "scripts" / "env.sh"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    environment = {
+        **os.environ,
+        # The stand-in first; the project's script leaves a PATH with Spark in it alone.
+        "PATH": os.pathsep.join((str(spark.bin), f"{home}/bin", os.environ["PATH"])),
+        "FAKE_SCENARIO": str(spark.scenario),
+        "DARKROOM_WORKSPACE": str(folder / "workspace"),
+        "DARKROOM_PIPELINES": str(pipelines),
+        "PYTHONPATH": os.pathsep.join(
+            str(PROJECT / name) for name in ("scripts", "plugins", "spark_jobs")
+        ),
+    }
+    environment.pop("AIRFLOW_HOME", None)
+    return World(folder / "workspace", pipelines, photographs, spark, environment)
+
+
+@dataclass
+class Up:
+    """A stack that runs, and a client of it."""
+
+    process: subprocess.Popen[str]
+    banner: str
+    client: AirflowClient
+    chain: Chain
+
+    def url(self, name: str) -> str:
+        """An address that the banner names."""
+        line = next(line for line in self.banner.splitlines() if line.strip().startswith(name))
+        return line.split()[-1]
+
+
+@pytest.fixture(scope="module")
+def up(world: World) -> Iterator[Up]:
+    """``make up`` for the tests of one module."""
+    started = datetime.now(UTC)
+    process = world.command("up")
+    assert process.stdout is not None
+    banner = ""
+    deadline = time.monotonic() + START_SECONDS
+    try:
+        while "Ctrl-C" not in banner:
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            assert time.monotonic() < deadline
+            banner += process.stdout.readline()
+        layout = Layout(
+            workspace=Workspace(world.workspace),
+            airflow_venv=Path(sys.prefix),
+            spark_venv=Path(sys.prefix),
+            pipelines=world.pipelines,
+        )
+        url = banner.split("Airflow    ")[1].split()[0]
+        password = credentials.passwords(layout)[credentials.DEMO]
+        with AirflowClient(url, credentials.DEMO, password) as client:
+            chain = Chain(client, layout, "signs")
+            chain.wait_for_dags(started)
+            yield Up(process, banner, client, chain)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=60)

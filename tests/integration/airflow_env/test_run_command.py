@@ -1,0 +1,74 @@
+"""``make run`` through a real Airflow: what it prints, leaves and asks of spark-submit."""
+
+from pathlib import Path
+
+import pytest
+
+from darkroom.contract import Stage
+from tests.integration.airflow_env.conftest import World
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_run_stops_at_the_approval_and_the_next_one_answers_it(world: World) -> None:
+    code, out, err = world.run("run", "--pipeline", "signs")
+
+    assert (code, err) == (0, "")
+    stages = [line.split()[0] for line in out.splitlines() if " s  " in line]
+    assert stages == [
+        "ingest", "validate", "featurize", "featurize", "tune", "evaluate", "register"
+    ]  # fmt: skip
+    assert "TRUNCATED         stop/half.jpg  ends at byte 9" in out
+    assert "accuracy  0.93   0.85    PASS" in out
+    assert "**Verdict: PASS** (no champion yet, 200 held-out images)" in out
+    assert "  make run PIPELINE=signs APPROVE=yes" in out
+    assert all(len(line) <= 80 or "SELECT" in line or "|" in line for line in out.splitlines())
+    assert "\x1b[" not in out
+    assert world.spark.calls(Stage.PROMOTE) == []
+    assert {c["options"]["--backbone"][0] for c in world.spark.calls(Stage.FEATURIZE)} == {
+        "embedded",
+        "MobileNetV2",
+    }
+    assert world.processes() == []
+
+    code, out, err = world.run("run", "--pipeline", "signs", "--approve")
+
+    assert (code, err) == (0, "")
+    assert 'Answered "Approve" as user demo' in out
+    assert "stop/1.jpg  stop 0.987" in out
+    (promote,) = world.spark.calls(Stage.PROMOTE)
+    asked = {name: values[0] for name, values in promote["options"].items()}
+    training_run = world.spark.calls(Stage.REGISTER)[0]["options"]["--run-id"][0]
+    assert asked["--version"] == "1"
+    assert asked["--model-digest"] == "d1"
+    assert asked["--approved-by"] == "demo"
+    assert asked["--reason"] == "approved on the command line (APPROVE=yes)"
+    assert asked["--requested-run-id"] == training_run
+    # One question for two training runs: the second registered nothing new.
+    assert len(world.spark.calls(Stage.REGISTER)) == 2
+    assert len(world.spark.calls(Stage.DEPLOY)) == 1
+    assert world.processes() == []
+
+
+def test_secrets_are_their_owners_alone_and_in_no_log(world: World) -> None:
+    secrets = [world.workspace / "airflow" / name for name in ("passwords.json", "keys.json")]
+
+    assert [oct(file.stat().st_mode & 0o777) for file in secrets] == ["0o600", "0o600"]
+    for log in (world.workspace / "logs").iterdir():
+        text = log.read_text()
+        for file in secrets:
+            assert not [value for value in file.read_text().split('"')[3::4] if value in text]
+
+
+def test_a_failed_stage_is_one_line_with_its_log(world: World) -> None:
+    line = "class yield has 2 images, but folds = 3: add images or lower folds"
+    world.spark.play({"validate": {"status": "failed", "permanent": True, "summary": line}})
+
+    code, out, err = world.run("run", "--pipeline", "signs")
+
+    assert code == 1
+    first, log = err.splitlines()
+    assert first == f"error: validate: {line}"
+    assert line in Path(log.split()[-1]).read_text()
+    assert len([c for c in world.spark.calls("validate") if c]) == 3
+    assert "tune" not in [text.split()[0] for text in out.splitlines() if " s  " in text]

@@ -1,0 +1,87 @@
+"""A real MLflow server for the tests: ``pytest_plugins`` or an import makes its fixtures known."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.spark_env.ports import free_port
+
+START_SECONDS = 180
+STOP_SECONDS = 20
+
+
+@pytest.fixture(scope="session")
+def mlflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the server's database and artifacts."""
+    return tmp_path_factory.mktemp("mlflow")
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(mlflow_home: Path) -> Iterator[str]:
+    """Address of a server of this test session; its models are shared by all tests."""
+    address = f"http://127.0.0.1:{free_port()}"
+    log = mlflow_home / "server.log"
+    process = _start(mlflow_home, address, log)
+    try:
+        _wait(process, address, log)
+        yield address
+    finally:
+        _stop(process)
+
+
+@pytest.fixture
+def mlflow_uri(mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The server's address, which the code under test finds in its environment."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
+    return mlflow_server
+
+
+def _start(home: Path, address: str, log: Path) -> subprocess.Popen[bytes]:
+    command = [
+        *(sys.executable, "-m", "mlflow", "server"),
+        f"--backend-store-uri=sqlite:///{home / 'mlflow.db'}",
+        f"--artifacts-destination={home / 'artifacts'}",
+        "--host=127.0.0.1",
+        f"--port={address.rpartition(':')[2]}",
+        "--workers=1",
+    ]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    # A tracking address of its own would make the server ask another one for its models.
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    with log.open("wb") as stream:
+        return subprocess.Popen(
+            command, cwd=home, env=environment, stdout=stream, stderr=stream, start_new_session=True
+        )
+
+
+def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(f"the MLflow server did not start:\n{log.read_text()[-4000:]}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Ends the server and the worker processes that it started: they are one process group."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(STOP_SECONDS)

@@ -1,0 +1,203 @@
+"""The stage deploy: a champion becomes a function, or nothing is published."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql.pandas.functions import arrow_udf
+
+from darkroom.contract import (
+    ConfigError,
+    GateFailedError,
+    MissingInputError,
+    StageStatus,
+    Workspace,
+)
+from darkroom.sql.deployments import deployed
+from darkroom.stages.deploy import check_answers, deploy, inputs, smoke_query, still_there
+from tests.integration.spark_env.colour_model import LABELS, config, probability_of_best
+from tests.integration.spark_env.sql_house import IMAGES, House
+
+pytest_plugins = (
+    "tests.integration.spark_env.mlflow_server",
+    "tests.integration.spark_env.sql_house",
+)
+pytestmark = pytest.mark.integration
+
+
+def test_deploy_answers_the_smoke_query(deployed_house: Any) -> None:
+    _, digest, result = deployed_house
+
+    assert result.status is StageStatus.DONE
+    assert result.summary == (
+        "SQL function colours_function deployed: colours version 1, "
+        "5 rows of view colours_images answered"
+    )
+    outputs = result.outputs
+    assert (outputs["function"], outputs["version"]) == ("colours_function", "1")
+    assert outputs["model_digest"] == digest
+    assert [row["path"] for row in outputs["rows"]] == sorted(IMAGES)[:5]
+    assert [row["objects"][0]["label"] for row in outputs["rows"]] == ["blue"] * 4 + ["green"]
+    assert json.loads(json.dumps(outputs)) == outputs
+
+
+def test_deploy_leaves_one_row_and_the_files(deployed_house: Any) -> None:
+    house, digest, _ = deployed_house
+
+    (row,) = house.function_rows()
+    assert row.pop("deployed_at").tzinfo is not None
+    assert row == {
+        "function": "colours_function",
+        "pipeline": "colours",
+        "view": "colours_images",
+        "model_name": "colours",
+        "model_version": "1",
+        "model_digest": digest,
+        "model_path": f"models/{digest}",
+        "labels": list(LABELS),
+        "run_id": "d",
+    }
+    files = sorted(file.name for file in (house.workspace.models / digest).iterdir())
+    assert files == ["model.json", "model.keras"]
+
+
+def test_the_smoke_query_calls_the_function_on_its_rows_only(house: House, tmp_path: Path) -> None:
+    calls = tmp_path / "calls"
+
+    def count(images: pa.Array) -> pa.Array:
+        with calls.open("a") as stream:
+            stream.write("x" * len(images))
+        return images
+
+    counted = arrow_udf(count, "binary")  # type: ignore[call-overload]
+    house.spark.udf.register("counted", counted)
+
+    rows = house.ask(smoke_query("counted", "colours_images"))
+
+    assert [row.path for row in rows] == sorted(IMAGES)[:5]
+    assert calls.read_text() == "x" * 5
+
+
+def test_deploying_again_adds_no_row(house: House) -> None:
+    result = house.deploy("d2")
+
+    assert "SQL function colours_function was deployed already: " in result.summary
+    assert len(house.function_rows()) == 1
+
+
+def test_an_earlier_result_stands_while_its_files_do(house: House, tmp_path: Path) -> None:
+    result = house.deploy("d3")
+    copy = Workspace(tmp_path / "copy")
+
+    assert still_there(result, house.config, house.workspace)
+    assert not still_there(result, replace(house.config, view="other"), house.workspace)
+    assert not still_there(result, replace(house.config, function="other"), house.workspace)
+    assert not still_there(result, house.config, copy)
+
+
+def test_the_inputs_name_the_champion_and_the_images(house: House) -> None:
+    assert inputs(house.config, house.workspace, house.run("d4")) == {
+        "function": "colours_function",
+        "view": "colours_images",
+        "version": "1",
+        "model_digest": deployed(house.lake)["colours_function"].model_digest,
+        "images_snapshot": house.lake.snapshot("colours", "images"),
+    }
+
+
+def test_a_new_champion_answers_without_a_new_session(
+    spark: SparkSession, mlflow_uri: str, tmp_path: Path
+) -> None:
+    house = House(spark, tmp_path, mlflow_uri, config("moving"))
+    house.add_images(IMAGES)
+    sql = "SELECT max(moving_function(image)[0].probability) AS best FROM moving_images"
+    house.crown(1)
+    house.deploy("d1")
+    before = house.ask(sql)[0].best
+    first = deployed(house.lake)["moving_function"]
+    house.crown(2)
+
+    house.deploy("d2")
+
+    assert before == pytest.approx(probability_of_best(1), abs=0.01)
+    assert house.ask(sql)[0].best == pytest.approx(probability_of_best(2), abs=0.01)
+    assert [row["model_version"] for row in house.function_rows()] == ["1", "2"]
+
+    # Someone removes the deployed files: the next deployment brings them back.
+    newest = deployed(house.lake)["moving_function"]
+    shutil.rmtree(house.workspace.root / newest.model_path)
+    with pytest.raises(MissingInputError, match=r"deploy pipeline moving again$"):
+        newest.model_file(house.workspace)
+    house.deploy("d3")
+    assert newest.model_file(house.workspace).is_file()
+    assert first.model_file(house.workspace).is_file()
+
+
+def test_without_a_champion_there_is_nothing_to_deploy(
+    spark: SparkSession, mlflow_uri: str, tmp_path: Path
+) -> None:
+    house = House(spark, tmp_path, mlflow_uri, config("kingless"))
+
+    with pytest.raises(MissingInputError) as caught:
+        house.deploy()
+
+    assert str(caught.value) == (
+        "model kingless has no champion: approve a kingless candidate first"
+    )
+
+
+def test_without_images_nothing_is_published(
+    spark: SparkSession, mlflow_uri: str, tmp_path: Path
+) -> None:
+    house = House(spark, tmp_path, mlflow_uri, config("imageless"))
+    house.crown(1)
+
+    with pytest.raises(MissingInputError, match="the view has no image; run ingest first"):
+        house.deploy()
+
+    assert house.function_rows() == []
+
+
+def test_a_built_in_name_is_refused(house: House) -> None:
+    taken = replace(house.config, function="array_max")
+
+    with pytest.raises(ConfigError) as caught:
+        deploy(house.spark, taken, house.workspace, house.run("d5"))
+
+    assert str(caught.value) == (
+        "function = 'array_max': Spark SQL has a function of that name: choose another"
+    )
+
+
+def test_answers_outside_the_model_are_refused(house: House) -> None:
+    rows = house.ask(smoke_query("colours_function", "colours_images"))
+
+    check_answers(rows, LABELS, "f")
+    with pytest.raises(GateFailedError) as caught:
+        check_answers(rows, ("red", "green"), "f")
+    assert str(caught.value) == (
+        "function f answers labels that its model does not have for image blue/0.jpg: blue"
+    )
+
+
+def test_an_image_without_an_answer_fails_the_deployment(
+    spark: SparkSession, mlflow_uri: str, tmp_path: Path
+) -> None:
+    house = House(spark, tmp_path, mlflow_uri, config("unreadable"))
+    house.add_images({"a/broken.jpg": b"not a picture"})
+    house.crown(1)
+
+    with pytest.raises(GateFailedError) as caught:
+        house.deploy()
+
+    assert str(caught.value) == (
+        "function unreadable_function has no answer for image a/broken.jpg"
+    )
+    assert house.function_rows() == []

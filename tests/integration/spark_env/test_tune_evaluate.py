@@ -1,0 +1,348 @@
+"""Tune and evaluate on real tables and a real MLflow server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+
+from darkroom.backbones.catalog import resolve
+from darkroom.contract import (
+    ConfigError,
+    DarkroomError,
+    DataError,
+    GateDecision,
+    Stage,
+    StageStatus,
+)
+from darkroom.contract.stages import CHAMPION
+from darkroom.ml.inference import predictor
+from darkroom.registry import lookup
+from darkroom.registry.package import fetch_package
+from darkroom.registry.versions import MODEL_DIGEST_TAG, Registry
+from darkroom.stages import evaluate as evaluate_stage
+from darkroom.stages import tune as tune_stage
+from tests.integration.spark_env.colour_pipeline import SIDE, House, new_house, picture
+
+pytest_plugins = ("tests.integration.spark_env.mlflow_server",)
+pytestmark = pytest.mark.integration
+
+FRESH = """
+import json, sys
+import mlflow.pyfunc
+import pandas as pd
+model = mlflow.pyfunc.load_model(sys.argv[1])
+images = [open(name, "rb").read() for name in sys.argv[2:]]
+answer = model.predict(pd.DataFrame({"image": images}))
+import darkroom.images
+rows = [[row.label, row.probability, None if row.probabilities is None else
+         [float(p) for p in row.probabilities]] for row in answer.itertuples()]
+print(json.dumps({"rows": rows, "pixels": darkroom.images.__file__}))
+"""
+
+
+@pytest.fixture(scope="session")
+def backbone_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file whose features are the mean red, green and blue."""
+    import keras
+
+    file = tmp_path_factory.mktemp("backbone") / "mean_colour.keras"
+    layers = [keras.Input((SIDE, SIDE, 3)), keras.layers.GlobalAveragePooling2D()]
+    keras.Sequential(layers).save(file)
+    return file
+
+
+@pytest.fixture
+def house(spark: SparkSession, mlflow_uri: str, backbone_file: Path, tmp_path: Path) -> House:
+    """A new pipeline."""
+    return new_house(spark, mlflow_uri, backbone_file, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def trained(
+    spark: SparkSession,
+    mlflow_server: str,
+    backbone_file: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> House:
+    """A pipeline whose run 1 has a candidate, for tests that only look at it."""
+    house = new_house(spark, mlflow_server, backbone_file, tmp_path_factory.mktemp("trained"))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MLFLOW_TRACKING_URI", mlflow_server)
+        house.fill()
+        house.tune()
+    return house
+
+
+def test_a_candidate_is_made_judged_and_logged_once(
+    house: House, capfd: pytest.CaptureFixture[str]
+) -> None:
+    house.fill()
+    tuned = house.tune()
+    assert tuned["labels"] == ["blue", "red"]
+    assert (tuned["reg_param"], tuned["mean"], tuned["std"]) == (0.01, 1.0, 0.0)
+    assert len(tuned["trials"]) == 2
+    assert tuned["parity"] < 1e-4
+
+    (parent,) = [r for r in house.runs() if "darkroom.run_id" in r.data.tags]
+    children = [r for r in house.runs() if r.data.tags.get("mlflow.parentRunId")]
+    assert parent.info.run_id == tuned["mlflow_run_id"]
+    assert parent.data.tags["darkroom.run_id"] == "run 1"
+    assert {r.data.params["reg_param"] for r in children} == {"0.01", "1000000.0"}
+    assert {r.info.status for r in house.runs()} == {"FINISHED"}
+    logged = house.client.get_run(parent.info.run_id).inputs
+    assert logged is not None
+    inputs: Any = house.client.get_run(parent.info.run_id).inputs
+    datasets = {entry.dataset.name for entry in inputs.dataset_inputs}
+    assert datasets == {f"{house.config.name}.images", f"{house.config.name}.splits"}
+
+    first = house.evaluate()
+    assert first.status is StageStatus.DONE
+    assert first.outputs["verdict"] == "PASS"
+    assert first.outputs["metrics"] == {
+        "accuracy": 1.0,
+        "macro_f1": 1.0,
+        "macro_precision": 1.0,
+        "macro_recall": 1.0,
+    }
+    assert (first.outputs["test_images"], first.outputs["champion_version"]) == (10, None)
+    assert first.report == f"reports/{house.config.name}/run_1/index.html"
+    page = (house.workspace.root / first.report).read_text()
+    assert '<div class="word">PASS</div>' in page
+
+    before = _everything_logged(house)
+    assert house.tune() == tuned
+    again = house.evaluate()
+    assert again.outputs == first.outputs
+    assert _everything_logged(house) == before
+    printed = capfd.readouterr()
+    assert "View run" not in printed.out + printed.err
+    assert "Downloading artifacts" not in printed.out + printed.err
+
+
+def _everything_logged(house: House) -> Any:
+    """Runs, models, artifacts and every point of every metric."""
+    runs = {}
+    for run in house.runs():
+        points = [
+            (m.key, m.value, m.step)
+            for key in run.data.metrics
+            for m in house.client.get_metric_history(run.info.run_id, key)
+        ]
+        files = [file.path for file in house.client.list_artifacts(run.info.run_id)]
+        runs[run.info.run_id] = (sorted(points), files, run.data.params, run.info.status)
+    return runs, [model.model_id for model in house.models()]
+
+
+def test_metrics_of_folds_and_test_and_the_decision_are_in_mlflow(house: House) -> None:
+    house.fill()
+    tuned = house.tune()
+    result = house.evaluate()
+    run = house.client.get_run(tuned["mlflow_run_id"])
+    assert run.data.metrics["test_accuracy"] == 1.0
+    assert run.data.tags["darkroom.verdict"] == "PASS"
+    assert run.data.tags["darkroom.decision_digest"] == result.outputs["decision_digest"]
+    decision = GateDecision.from_json(result.outputs["decision"])
+    assert decision.digest == result.outputs["decision_digest"]
+    assert decision.candidate == tuned["model_digest"]
+    best = next(r for r in house.runs() if r.data.params.get("reg_param") == "0.01")
+    history = house.client.get_metric_history(best.info.run_id, "accuracy")
+    assert sorted((point.step, point.value) for point in history) == [(0, 1.0), (1, 1.0)]
+    assert best.data.metrics["mean_accuracy"] == 1.0
+
+
+def test_the_logged_model_answers_in_a_process_without_the_library(
+    trained: House, mlflow_uri: str, tmp_path: Path
+) -> None:
+    tuned = trained.tuned()
+    pictures = [picture("red", 3), picture("blue", 14), b"no picture"]
+    files = [tmp_path / f"{n}.png" for n in range(len(pictures))]
+    for file, data in zip(files, pictures, strict=True):
+        file.write_bytes(data)
+    environment = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "SPARK_HOME"}}
+    done = subprocess.run(
+        [sys.executable, "-c", FRESH, tuned["model_uri"], *map(str, files)],
+        env=environment | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout.splitlines()[-1])
+    package = fetch_package(
+        trained.client, tuned["model_uri"], tuned["model_digest"], trained.workspace.models
+    )
+    ours = predictor(str(package.model_file), SIDE, SIDE)(pictures)
+    assert [row[0] for row in answer["rows"]] == ["red", "blue", None]
+    for row, vector in zip(answer["rows"][:2], ours, strict=False):
+        assert vector is not None
+        np.testing.assert_allclose(row[2], vector, atol=1e-6)
+        assert row[1] == pytest.approx(vector.max(), abs=1e-6)
+    assert answer["rows"][2][1:] == [None, None] or np.isnan(answer["rows"][2][1])
+    assert str(Path(answer["pixels"]).parent).endswith("code/darkroom/images")
+
+
+def test_the_logged_model_has_a_signature_an_example_labels_and_no_pickle(
+    trained: House, mlflow_uri: str
+) -> None:
+    tuned = trained.tuned()
+    import mlflow
+    from mlflow.artifacts import list_artifacts
+    from mlflow.models import get_model_info
+
+    mlflow.set_tracking_uri(trained.client.tracking_uri)
+    info = get_model_info(tuned["model_uri"])
+    assert info.signature is not None
+    assert info.signature.inputs.input_names() == ["image"]
+    assert info.signature.outputs.input_names() == ["label", "probability", "probabilities"]
+    assert info.saved_input_example_info is not None
+    assert info.metadata == {"labels": ["blue", "red"], "model_digest": tuned["model_digest"]}
+    location = trained.client.get_logged_model(tuned["model_uri"].removeprefix("models:/"))
+    names = [
+        f.path
+        for f in list_artifacts(
+            location.artifact_location, tracking_uri=trained.client.tracking_uri
+        )
+    ]
+    assert not [name for name in names if name.endswith(".pkl")]
+
+
+def test_a_failed_gate_fails_the_stage_for_good_and_shows_its_report(house: House) -> None:
+    house.fill(mislabelled=2)
+    house.tune()
+    result = house.evaluate()
+    assert (result.status, result.permanent) == (StageStatus.FAILED, True)
+    assert result.summary == (
+        "FAIL: accuracy 0.8000 is below 0.9 (10 test images, no champion yet)"
+    )
+    assert result.report is not None
+    page = (house.workspace.root / result.report).read_text()
+    assert page.count("<figure>") == 2
+    assert "red/12.png" in page
+
+
+def test_too_few_test_images_go_to_a_person(trained: House, mlflow_uri: str) -> None:
+    result = trained.evaluate(min_test_images=11)
+    assert (result.status, result.outputs["verdict"]) == (StageStatus.DONE, "INCONCLUSIVE")
+
+
+def test_the_champion_is_judged_on_the_same_images(house: House) -> None:
+    house.fill(mislabelled=1)
+    tuned = house.tune()
+    registry = Registry(house.config.name, house.client)
+    version = registry.create(
+        tuned["model_uri"], tuned["mlflow_run_id"], {MODEL_DIGEST_TAG: tuned["model_digest"]}
+    )
+    assert lookup.champion(house.config.name) is None
+    registry.point(CHAMPION, version.version)
+    run = house.run()
+    key = evaluate_stage.inputs(house.config, house.workspace, run)
+    assert key["champion"] == ("1", tuned["model_digest"])
+
+    # Pure L1 of that strength leaves no coefficient, and of equal classes the first is predicted.
+    worse = replace(house.config.tuning, reg_params=(1e6,), elastic_net_params=(1.0,))
+    other = replace(house, config=replace(house.config, tuning=worse))
+    for stage, name in ((Stage.INGEST, None), (Stage.FEATURIZE, house.backbone)):
+        other.run("run 2").folder.write(run.folder.read(stage, name), name)
+    other.tune("run 2")
+    result = other.evaluate("run 2", thresholds={"accuracy": 0.1})
+    assert result.outputs["champion_version"] == "1"
+    assert result.summary == (
+        "FAIL: accuracy 0.6000 against 0.9000 of champion 1: -0.3000, a loss of 0 is tolerated "
+        "(only the candidate is right on 1 images, only the champion on 4; McNemar p = 0.38) "
+        "(10 test images, champion 1)"
+    )
+
+
+def test_what_is_gone_is_not_still_there(house: House) -> None:
+    house.fill()
+    tuned = house.tune()
+    result = house.evaluate()
+    stage_result = house.run().folder.read(Stage.TUNE)
+    assert tune_stage.still_there(stage_result, house.config, house.workspace)
+    assert evaluate_stage.still_there(result, house.config, house.workspace)
+    assert result.report is not None
+    (house.workspace.root / result.report).unlink()
+    assert not evaluate_stage.still_there(result, house.config, house.workspace)
+    house.client.delete_run(tuned["mlflow_run_id"])
+    assert not tune_stage.still_there(stage_result, house.config, house.workspace)
+
+
+def test_quick_questions_have_the_answers_of_mlflows_client(
+    trained: House, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned = trained.tuned()
+    questions = [
+        (lookup.run_exists, tuned["mlflow_run_id"], True),
+        (lookup.run_exists, "0" * 32, False),
+        (lookup.model_exists, tuned["model_uri"], True),
+        (lookup.model_exists, "models:/m-" + "0" * 32, False),
+        (lookup.champion, trained.config.name, None),
+    ]
+    for ask, about, answer in questions:
+        assert ask(about) == answer
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "credentials need the client")
+    for ask, about, answer in questions:
+        assert ask(about) == answer
+
+
+def test_images_without_features_stop_the_search(house: House) -> None:
+    house.fill(skip_features=3)
+    with pytest.raises(DataError) as refused:
+        house.tune()
+    assert str(refused.value) == (
+        f"3 of 24 train images have no features by {house.backbone}: run featurize again with "
+        "--force"
+    )
+
+
+def test_features_of_another_network_are_noticed(house: House, monkeypatch: Any) -> None:
+    house.fill()
+    monkeypatch.setattr(
+        "darkroom.tuning.data.TrainData.encoded_images",
+        lambda _, ids: [picture("blue", 0) for _ in ids],
+    )
+    with pytest.raises(DarkroomError, match=r"^the exported model disagrees with Spark by "):
+        house.tune()
+    assert house.models() == []
+
+
+def test_without_a_server_address_nothing_starts(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.fill()
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    with pytest.raises(ConfigError) as refused:
+        house.tune()
+    assert str(refused.value) == (
+        "MLFLOW_TRACKING_URI = None: set it to the MLflow server's address, for example "
+        "http://127.0.0.1:5000"
+    )
+
+
+def test_a_backbone_that_has_changed_since_is_noticed_before_the_search(house: House) -> None:
+    house.fill()
+    house.write(
+        Stage.FEATURIZE,
+        {
+            **house.run().earlier(Stage.FEATURIZE, house.backbone),
+            "backbone_key": "0123456789abcdef",
+        },
+        key=house.backbone,
+    )
+    with pytest.raises(DataError) as refused:
+        house.tune()
+    now = resolve(house.backbone).key[:12]
+    assert str(refused.value) == (
+        f"backbone {house.backbone} is {now} now, but the features of this run are by "
+        "0123456789ab: run featurize again"
+    )

@@ -1,0 +1,119 @@
+"""Stands in for spark-submit: leaves the result that a stage would leave, in milliseconds.
+
+``FAKE_SCENARIO`` names a JSON file: per stage, fields of its `StageResult` to replace, or
+``"crash": code`` to end without a result. Each call is added to ``<scenario>.calls``.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from darkroom.contract import (
+    Check,
+    GateDecision,
+    Stage,
+    StageResult,
+    StageStatus,
+    Verdict,
+    Workspace,
+)
+
+DECISION = GateDecision(
+    candidate="d1",
+    champion=None,
+    checks=(
+        Check(
+            name="accuracy",
+            verdict=Verdict.PASS,
+            value=0.93,
+            threshold=0.85,
+            reason="accuracy 0.93 is at least 0.85",
+        ),
+    ),
+)
+
+
+def outputs(stage: Stage, options: dict[str, list[str]]) -> dict[str, object]:
+    one = {name: values[0] for name, values in options.items()}
+    known: dict[Stage, dict[str, object]] = {
+        Stage.INGEST: {
+            "found": 3,
+            "accepted": 2,
+            "rejected": 1,
+            "rejected_files": [
+                {"path": "stop/half.jpg", "reason": "TRUNCATED", "detail": "ends at byte 9"}
+            ],
+        },
+        Stage.FEATURIZE: {"backbone": one.get("--backbone")},
+        Stage.TUNE: {"mlflow_run_id": "run1"},
+        Stage.EVALUATE: {
+            "verdict": DECISION.verdict,
+            "metrics": {"accuracy": 0.93},
+            "test_images": 200,
+            "champion_version": None,
+            "decision": DECISION.to_json(),
+            "decision_digest": DECISION.digest,
+        },
+        Stage.REGISTER: {
+            "model_name": "signs",
+            "version": "1",
+            "model_digest": "d1",
+            "decision_digest": DECISION.digest,
+            "already_champion": False,
+        },
+        Stage.PROMOTE: {"version": one.get("--version"), "reason": one.get("--reason")},
+        Stage.DEPLOY: {
+            "query": "SELECT path, recognize(image) AS objects FROM imgs",
+            "rows": [{"path": "stop/1.jpg", "objects": [{"label": "stop", "probability": 0.987}]}],
+        },
+    }
+    return known.get(stage, {})
+
+
+def main(arguments: list[str]) -> int:
+    application = next(i for i, a in enumerate(arguments) if a.endswith(".py"))
+    stage = next(s for s in Stage if s.entrypoint == Path(arguments[application]).name)
+    options: dict[str, list[str]] = {}
+    rest = [a for a in arguments[application + 1 :] if a != "--force"]
+    for name, value in zip(rest[::2], rest[1::2], strict=True):
+        options.setdefault(name, []).append(value)
+    scenario_file = Path(os.environ["FAKE_SCENARIO"])
+    scenario = json.loads(scenario_file.read_text()).get(stage, {})
+    with scenario_file.with_suffix(".calls").open("a") as calls:
+        call = {
+            "stage": stage,
+            "spark": arguments[:application],
+            "options": options,
+            "force": "--force" in arguments,
+            "launched_at": os.environ["DARKROOM_LAUNCHED_AT"],
+            "cwd": str(Path.cwd()),
+        }
+        calls.write(json.dumps(call) + "\n")
+    print(f"fake {stage} at work", flush=True)  # noqa: T201
+    if "sleep" in scenario:
+        child = subprocess.Popen(["sleep", str(scenario["sleep"])], start_new_session=True)
+        scenario_file.with_suffix(".pids").write_text(f"{os.getpid()} {child.pid}")
+        time.sleep(scenario["sleep"])
+    if "crash" in scenario:
+        return int(scenario["crash"])
+    values = {"status": "done", "summary": f"{stage} is done", **scenario}
+    result = StageResult(
+        stage=stage,
+        status=StageStatus(values["status"]),
+        summary=values["summary"],
+        outputs={**outputs(stage, options), **values.get("outputs", {})},
+        report=values.get("report"),
+        permanent=values.get("permanent", False),
+        seconds=0.25,
+    )
+    place = Workspace(Path(options["--workspace"][0]))
+    folder = place.run(Path(options["--config"][0]).stem, options["--run-id"][0])
+    folder.write(result, options.get("--backbone", [None])[0])
+    return int(values.get("exit", 4 if result.status is StageStatus.FAILED else 0))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

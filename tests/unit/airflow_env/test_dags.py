@@ -1,0 +1,200 @@
+"""The DAGs as Airflow reads them."""
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG, Param
+from airflow.sdk.exceptions import ParamValidationError
+from airflow.serialization.serialized_objects import DagSerialization
+
+from darkroom.contract import Stage
+from darkroom_airflow.operators.approval import APPROVED
+from darkroom_airflow.pipelines import PROJECT
+from tests.unit.airflow_env.conftest import PIPELINE
+
+DAGS = PROJECT / "dags"
+
+
+@pytest.fixture
+def bag(pipelines: Path) -> DagBag:
+    return DagBag(DAGS)
+
+
+@pytest.fixture
+def training(bag: DagBag) -> DAG:
+    assert bag.import_errors == {}
+    return bag.dags["signs_training"]
+
+
+@pytest.fixture
+def promotion(bag: DagBag) -> DAG:
+    return bag.dags["signs_promotion"]
+
+
+def edges(dag: DAG) -> set[tuple[str, str]]:
+    return {(task.task_id, below) for task in dag.tasks for below in task.downstream_task_ids}
+
+
+def test_every_pipeline_has_both_dags(pipelines: Path) -> None:
+    (pipelines / "cats.yaml").write_text(PIPELINE.replace("signs", "cats"))
+
+    bag = DagBag(DAGS)
+
+    assert bag.import_errors == {}
+    assert set(bag.dags) == {
+        "cats_training",
+        "cats_promotion",
+        "signs_training",
+        "signs_promotion",
+    }
+
+
+def test_training_is_one_chain_with_a_featurize_task_per_backbone(training: DAG) -> None:
+    assert edges(training) == {
+        ("ingest", "validate"),
+        ("validate", "featurize"),
+        ("backbones", "featurize"),
+        ("featurize", "tune"),
+        ("tune", "evaluate"),
+        ("evaluate", "register"),
+    }
+    assert training.get_task("featurize").is_mapped
+
+
+def test_training_is_safe_to_schedule(training: DAG) -> None:
+    assert training.max_active_runs == 1
+    assert training.catchup is False
+    assert training.start_date is not None
+    assert training.tags == {"signs", "training"}
+    for task in training.tasks:
+        assert task.owner == "darkroom"
+        assert task.retries == 2
+        assert task.execution_timeout == timedelta(hours=2)
+
+
+def test_the_schedule_is_the_files(pipelines: Path) -> None:
+    (pipelines / "signs.yaml").write_text(PIPELINE + "schedule: '0 3 * * 1'\nowner: vision\n")
+
+    dag = DagBag(DAGS).dags["signs_training"]
+
+    assert str(dag.schedule) == "0 3 * * 1"
+    assert {task.owner for task in dag.tasks} == {"vision"}
+
+
+def test_promotion_asks_first_and_starts_by_the_challenger_alone(promotion: DAG) -> None:
+    assert edges(promotion) == {("approve", "promote"), ("promote", "deploy")}
+    condition: Any = promotion.timetable.asset_condition
+    assert [asset.uri for asset in condition.objects] == ["darkroom://signs/challenger"]
+    approve: Any = promotion.get_task("approve")
+    promote: Any = promotion.get_task("promote")
+    assert approve.defaults == ["Reject"]
+    assert approve.response_timeout == timedelta(hours=72)
+    assert approve.ignore_downstream_trigger_rules
+    assert set(promote.options) == set(APPROVED)
+
+
+def test_the_reason_has_a_default_that_fits_its_schema(promotion: DAG) -> None:
+    approve: Any = promotion.get_task("approve")
+    reason = approve.params.get_param("reason")
+
+    assert reason.resolve() is None
+    assert reason.resolve("seen the report") == "seen the report"
+    with pytest.raises(ParamValidationError):
+        reason.resolve(7)
+
+
+def test_every_dag_and_task_has_a_page(bag: DagBag) -> None:
+    for dag in bag.dags.values():
+        assert "Recognises signs" in (dag.doc_md or "")
+        for task in dag.tasks:
+            assert len(task.doc_md or "") > 40, task.task_id
+
+
+def test_both_dags_survive_serialization(bag: DagBag) -> None:
+    for dag in bag.dags.values():
+        again = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+        assert {t.task_id for t in again.tasks} == {t.task_id for t in dag.tasks}
+        assert {t.doc_md for t in again.tasks} == {t.doc_md for t in dag.tasks}
+
+
+def test_the_form_starts_with_what_the_file_says(training: DAG) -> None:
+    values = {name: training.params.get_param(name).resolve() for name in training.params}
+
+    assert values == {
+        "source": "photographs",
+        "backbones": ["embedded", "MobileNetV2"],
+        "folds": 3,
+        "force": False,
+    }
+    for name in training.params:
+        field: Param = training.params.get_param(name)
+        assert field.schema["title"]
+        assert field.description
+
+
+@pytest.mark.parametrize(
+    ("field", "good", "bad"),
+    [
+        ("source", "/data/photographs", ""),
+        ("source", "photographs", None),
+        ("backbones", ["ResNet50"], []),
+        ("backbones", ["models/own.keras"], ["ResNet5O"]),
+        ("backbones", ["embedded"], ["embedded", "embedded"]),
+        ("backbones", ["embedded"], "embedded"),
+        ("folds", 5, 1),
+        ("folds", 2, 2.5),
+        ("force", True, "yes"),
+    ],
+)
+def test_the_form_refuses_what_no_run_could_use(
+    training: DAG, field: str, good: object, bad: object
+) -> None:
+    param = training.params.get_param(field)
+
+    assert param.resolve(good) == good
+    with pytest.raises(ParamValidationError):
+        param.resolve(bad)
+
+
+def test_a_broken_pipeline_is_an_import_error_and_the_others_stay(pipelines: Path) -> None:
+    (pipelines / "bad.yaml").write_text(PIPELINE.replace("signs", "bad").replace("0.85", "85"))
+
+    bag = DagBag(DAGS)
+
+    (error,) = bag.import_errors.values()
+    assert "bad.yaml: gate.thresholds.accuracy = 85.0: must lie between 0 and 1" in error
+    assert set(bag.dags) == {"signs_training", "signs_promotion"}
+
+
+@pytest.mark.parametrize("file", sorted(DAGS.glob("*.py")), ids=lambda file: file.name)
+def test_a_dag_file_reads_like_a_table_of_contents(file: Path) -> None:
+    assert len(file.read_text().splitlines()) <= 60
+
+
+def test_dags_and_plugins_import_without_any_library_of_the_spark_side(pipelines: Path) -> None:
+    script = Path(__file__).with_name("import_without_spark.py")
+
+    done = subprocess.run(
+        [sys.executable, str(script), str(PROJECT)],
+        env={**os.environ, "PYTHONPATH": f"{PROJECT}/spark_jobs:{PROJECT}/plugins"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    modules = len(list((PROJECT / "plugins").rglob("*.py")))
+    assert done.stdout.splitlines()[-1] == f"2 DAGs, 3 DAG files, {modules} plugin modules"
+
+
+def test_every_stage_of_the_dags_has_a_page_of_its_own(bag: DagBag) -> None:
+    pages = {t.task_id: t.doc_md for d in bag.dags.values() for t in d.tasks}
+
+    assert {*Stage} <= set(pages)
+    assert len(set(pages.values())) == len(pages)

@@ -1,0 +1,165 @@
+"""Configuration: what is accepted, and the exact text of every refusal."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from darkroom.contract import ConfigError, PipelineConfig, check_together
+from darkroom.contract.config import with_overrides
+from darkroom.contract.names import BACKBONES, IDENTIFIER
+
+SMALLEST: dict[str, Any] = {
+    "name": "signs",
+    "function": "recognize",
+    "view": "photos",
+    "source": {"path": "photos"},
+    "gate": {"thresholds": {"accuracy": 0.9}},
+}
+
+
+def changed(**overrides: Any) -> dict[str, Any]:
+    """The smallest configuration with some dotted fields (``__`` for the dot) replaced."""
+    dotted = {name.replace("__", "."): value for name, value in overrides.items()}
+    return with_overrides(copy.deepcopy(SMALLEST), dotted)
+
+
+def test_smallest_configuration_gets_the_defaults() -> None:
+    config = PipelineConfig.from_mapping(SMALLEST)
+    assert config.features.backbones == ("embedded",)
+    assert config.tuning.folds == 3
+    assert config.gate.thresholds == {"accuracy": 0.9}
+    assert config.schedule is None
+
+
+def test_integers_are_accepted_where_numbers_are_wanted() -> None:
+    config = PipelineConfig.from_mapping(changed(gate__thresholds={"accuracy": 1}))
+    assert config.gate.thresholds["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            changed(features__backbones=["resnet5"]),
+            "features.backbones = 'resnet5': unknown backbone, "
+            "did you mean ResNet50 or ResNet152 or ResNet50V2?",
+        ),
+        (
+            changed(gate__thresholds={"acuracy": 0.9}),
+            "gate.thresholds = 'acuracy': no such metric, did you mean accuracy?",
+        ),
+        (
+            changed(gate__thresholds={}),
+            "gate.thresholds = {}: name at least one, for example accuracy: 0.9",
+        ),
+        (
+            changed(gate__thresholds={"accuracy": 90}),
+            "gate.thresholds.accuracy = 90.0: must lie between 0 and 1",
+        ),
+        (
+            changed(tunning={}),
+            "tunning = {}: there is no such field, did you mean tuning or function?",
+        ),
+        (changed(source={}), "source.path = None: this field is required"),
+        (
+            changed(source__path=" "),
+            "source.path = ' ': give a folder with one sub-folder per class",
+        ),
+        (changed(tuning__folds=True), "tuning.folds = True: give a whole number"),
+        (changed(tuning__folds=1), "tuning.folds = 1: must be at least 2"),
+        (changed(tuning__reg_params=0.1), "tuning.reg_params = 0.1: give a list"),
+        (changed(tuning__reg_params=["a"]), "tuning.reg_params[0] = 'a': give a number"),
+        (changed(tuning__reg_params=[]), "tuning.reg_params = []: give at least one value to try"),
+        (
+            changed(tuning__reg_params=[0.1, 0.1]),
+            "tuning.reg_params = 0.1: is given twice: remove one",
+        ),
+        (
+            changed(name="Traffic Signs"),
+            "name = 'Traffic Signs': use lower-case letters, digits and _, starting with a letter",
+        ),
+        (
+            changed(function="f(); DROP TABLE x"),
+            "function = 'f(); DROP TABLE x': "
+            "use lower-case letters, digits and _, starting with a letter",
+        ),
+        (
+            changed(validation__min_images_per_class=2),
+            "validation.min_images_per_class = 2: must be at least tuning.folds = 3: "
+            "each fold needs an image",
+        ),
+        (
+            changed(split__test_share=1),
+            "split.test_share = 1.0: give a number between 0 and 1",
+        ),
+        (changed(tuning="fast"), "tuning = 'fast': give a mapping of fields"),
+    ],
+)
+def test_refusals_name_field_value_and_remedy(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        PipelineConfig.from_mapping(values)
+    assert str(caught.value) == message
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=12,
+    )
+)
+def test_any_parsed_document_is_accepted_or_refused_in_one_way(values: object) -> None:
+    try:
+        PipelineConfig.from_mapping(values)
+    except ConfigError as error:
+        refusal = error
+    else:
+        return
+    assert refusal.field
+
+
+@given(st.text())
+def test_identifiers_are_safe_to_put_into_sql(text: str) -> None:
+    if IDENTIFIER.fullmatch(text):
+        assert text.isascii()
+        assert text.replace("_", "a").isalnum()
+
+
+def test_two_pipelines_must_not_share_a_function() -> None:
+    first = PipelineConfig.from_mapping(SMALLEST)
+    second = PipelineConfig.from_mapping(changed(name="faces", view="faces_imgs"))
+    with pytest.raises(ConfigError) as caught:
+        check_together([first, second])
+    assert str(caught.value) == (
+        "function = 'recognize': used by 2 pipelines (signs, faces): rename one"
+    )
+
+
+def test_different_pipelines_live_together() -> None:
+    first = PipelineConfig.from_mapping(SMALLEST)
+    second = PipelineConfig.from_mapping(changed(name="faces", view="b", function="c"))
+    check_together([first, second])
+
+
+def test_overrides_leave_the_original_alone() -> None:
+    original = copy.deepcopy(SMALLEST)
+    merged = with_overrides(original, {"source.path": "elsewhere", "tuning.folds": 5})
+    assert merged["source"]["path"] == "elsewhere"
+    assert merged["tuning"] == {"folds": 5}
+    assert original == SMALLEST
+
+
+def test_an_override_through_a_value_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^name\.x = 1: name is not a group of fields$"):
+        with_overrides(SMALLEST, {"name.x": 1})
+
+
+def test_every_known_backbone_has_its_row_in_the_keras_table() -> None:
+    from darkroom.backbones.keras_table import KERAS_TABLE
+
+    assert {"embedded", *KERAS_TABLE} == set(BACKBONES)
