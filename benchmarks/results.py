@@ -70,11 +70,11 @@ def merge(rows: Iterable[Row], file: Path = RESULTS_FILE) -> list[Row]:
 
 def table(rows: Iterable[Row]) -> str:
     """Lays rows out for a terminal of 80 columns."""
-    lines = [f"{'name':<34} {'value':>10} {'unit':<5} {'goal':<10} met"]
+    lines = [f"{'name':<39} {'value':>10} {'unit':<5} {'goal':<10} met"]
     for row in rows:
         met = {True: "yes", False: "NO", None: "-"}[row.met]
         value = f"{row.value:,.3g}" if abs(row.value) < 100 else f"{row.value:,.0f}"
-        lines.append(f"{row.name:<34} {value:>10} {row.unit:<5} {row.goal or '-':<10} {met}")
+        lines.append(f"{row.name:<39} {value:>10} {row.unit:<5} {row.goal or '-':<10} {met}")
     return "\n".join(lines)
 
 

@@ -45,11 +45,13 @@ class View:
 def choose_view(random: np.random.Generator, size: Size, difficulty: float) -> View:
     """Frames a sign so that most of it stays in the picture; harder is smaller and more oblique."""
     width, height = size
-    share = 0.96 - float(random.beta(1.6, 2.2)) * min(0.80, 0.40 * difficulty)
+    # Rises soon: where a sign stands is what real photographs differ in most.
+    freedom = 1.4 * math.sqrt(difficulty)
+    share = 0.96 - float(random.beta(1.6, 2.2)) * min(0.80, 0.40 * freedom)
     diameter = max(14.0, share * min(size))
     room_x, room_y = (width - 0.9 * diameter) / 2, (height - 0.9 * diameter) / 2
-    shift_x, shift_y = np.clip(random.normal(0, 0.25, 2) * difficulty, -1, 1)
-    turn = random.normal(0, 1, 3) * np.array([0.26, 0.11, 0.07]) * difficulty
+    shift_x, shift_y = np.clip(random.normal(0, 0.40, 2) * freedom, -1, 1)
+    turn = random.normal(0, 1, 3) * np.array([0.26, 0.11, 0.07]) * freedom
     yaw, pitch, roll = np.clip(turn, -1.0, 1.0)
     centre = (width / 2 + shift_x * room_x, height / 2 + shift_y * room_y)
     return View((float(centre[0]), float(centre[1])), diameter, yaw, pitch, roll)

@@ -30,7 +30,7 @@ class DemoParameters:
 
     images: int = 1200
     seed: int = 7
-    difficulty: float = 0.6
+    difficulty: float = 0.25
     defects: bool = True
 
     def __post_init__(self) -> None:
