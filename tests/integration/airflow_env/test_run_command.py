@@ -18,7 +18,7 @@ def test_a_run_stops_at_the_approval_and_the_next_one_answers_it(world: World) -
     assert stages == [
         "ingest", "validate", "featurize", "featurize", "tune", "evaluate", "register"
     ]  # fmt: skip
-    assert "TRUNCATED         stop/half.jpg  ends at byte 9" in out
+    assert "  TRUNCATED       stop/half.jpg\n                  ends at byte 9\n" in out
     assert "accuracy  0.93   0.85    PASS" in out
     assert "**Verdict: PASS** (no champion yet, 200 held-out images)" in out
     assert "  make run PIPELINE=signs APPROVE=yes" in out

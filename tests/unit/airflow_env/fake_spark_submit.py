@@ -75,6 +75,8 @@ def outputs(stage: Stage, options: dict[str, list[str]]) -> dict[str, object]:
 
 def main(arguments: list[str]) -> int:
     application = next(i for i, a in enumerate(arguments) if a.endswith(".py"))
+    if arguments[application].endswith("sql_gateway.py"):
+        time.sleep(3600)  # it serves until it is told to end
     stage = next(s for s in Stage if s.entrypoint == Path(arguments[application]).name)
     options: dict[str, list[str]] = {}
     rest = [a for a in arguments[application + 1 :] if a != "--force"]
