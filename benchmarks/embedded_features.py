@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,6 @@ from numpy.typing import NDArray
 from benchmarks.results import Row
 from darkroom.backbones import embedded
 from darkroom.images import ImageRejectedError, decode_rgb, resize_rgb
-
-if TYPE_CHECKING:
-    from sklearn.linear_model import LogisticRegression
 
 STRENGTHS = (0.001, 0.01, 0.1)
 RAW_SIDE = 32
@@ -57,30 +54,26 @@ def measure(demo_folder: Path) -> Iterator[Row]:
 
 
 def _best_scores(vectors: NDArray[np.float32], labels: NDArray[np.str_]) -> NDArray[np.float64]:
+    from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_score
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits
 
     folds = StratifiedKFold(5, shuffle=True, random_state=7)
+    heads = [LogisticRegression(C=strength, max_iter=200, tol=0.01) for strength in STRENGTHS]
     # Matrices this small are slower on two threads than on one.
     with threadpool_limits(1):
         trials: list[NDArray[np.float64]] = [
             cross_val_score(
-                make_pipeline(StandardScaler(), _classifier(strength)),
+                make_pipeline(StandardScaler(), head),
                 vectors,
                 labels,
                 cv=folds,
             )
-            for strength in STRENGTHS
+            for head in heads
         ]
     return max(trials, key=lambda scores: float(scores.mean()))
-
-
-def _classifier(strength: float) -> LogisticRegression:
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression(C=strength, max_iter=200, tol=0.01)
 
 
 def _raw(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from demo.parameters import DemoError, DemoParameters
 
 MARKER_NAME = ".darkroom-demo.json"
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Raise it when a change alters any photograph: sets of another version are made anew."""
 
 
