@@ -15,9 +15,6 @@ from darkroom_airflow.operators.register import RegisterOperator
 from darkroom_airflow.operators.stage import StageOperator
 from darkroom_airflow.pipelines import load_pipelines
 
-# The stage that computes in the JVM for long: there the full compiler is twice as fast.
-LONG_FITS = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=4"}
-
 for pipeline in load_pipelines().valid:
     with DAG(
         dag_id=f"{pipeline.name}_training",
@@ -47,7 +44,7 @@ for pipeline in load_pipelines().valid:
             map_index_template="{{ task.options['backbone'] }}",
             doc_md=STAGE_DOCS[Stage.FEATURIZE],
         ).expand(options=choice.output)
-        tune = StageOperator(task_id=Stage.TUNE, conf=LONG_FITS, doc_md=STAGE_DOCS[Stage.TUNE])
+        tune = StageOperator(task_id=Stage.TUNE, doc_md=STAGE_DOCS[Stage.TUNE])
         evaluate = StageOperator(task_id=Stage.EVALUATE, doc_md=STAGE_DOCS[Stage.EVALUATE])
         register = RegisterOperator(
             task_id=Stage.REGISTER,

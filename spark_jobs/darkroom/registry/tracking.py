@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,23 @@ _QUIET: Final = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """What is logged about one trial.
+
+    Attributes:
+        key: Tells trials apart; the same for the same work.
+        name: For people.
+        params: What was tried.
+        metrics: Values per name; their place in the list is the step.
+    """
+
+    key: str
+    name: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, list[float]]
 
 
 class PipelineRun:
@@ -93,30 +111,18 @@ class PipelineRun:
         single = {name: [value] for name, value in (metrics or {}).items()}
         _log_batch(self.client, self.run, metrics=single, tags=tags or {}, params={})
 
-    def log_trial(
-        self,
-        key: str,
-        name: str,
-        *,
-        params: Mapping[str, str],
-        metrics: Mapping[str, list[float]],
-    ) -> None:
-        """Logs one trial as a child run, unless a finished child with that key exists.
-
-        Args:
-            key: Tells trials apart; the same for the same work.
-            name: For people.
-            params: What was tried.
-            metrics: Values per name; their place in the list is the step.
-        """
-        child = self._children().get(key)
-        if child and child.info.status == "FINISHED":
-            return
-        if child is None:
-            tags = {TRIAL_TAG: key, PARENT_TAG: self.id, _NAME_TAG: name}
-            child = self.client.create_run(self.run.info.experiment_id, tags=tags)
-        _log_batch(self.client, child, metrics=metrics, params=params, tags={})
-        self.client.set_terminated(child.info.run_id)
+    def log_trials(self, trials: Sequence[TrialRecord]) -> None:
+        """Logs each trial as a child run, unless a finished child with its key exists."""
+        children = self._children()
+        for trial in trials:
+            child = children.get(trial.key)
+            if child and child.info.status == "FINISHED":
+                continue
+            if child is None:
+                tags = {TRIAL_TAG: trial.key, PARENT_TAG: self.id, _NAME_TAG: trial.name}
+                child = self.client.create_run(self.run.info.experiment_id, tags=tags)
+            _log_batch(self.client, child, metrics=trial.metrics, params=trial.params, tags={})
+            self.client.set_terminated(child.info.run_id)
 
     def log_dataset(self, name: str, snapshot_id: int, context: str) -> None:
         """Says which snapshot of which table the run used; repeating it changes nothing."""

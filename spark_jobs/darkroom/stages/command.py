@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -63,6 +64,7 @@ class StageCommand:
 
     def main(self) -> None:
         """Runs the stage as the process's command line says, then exits."""
+        _show_own_log()
         command = click.Command(
             self.stage.entrypoint,
             params=[*_shared_options(), *(_option(name) for name in self.options)],
@@ -181,6 +183,16 @@ def _failure(stage: Stage, error: Exception) -> StageResult:
         summary=summary,
         permanent=known and error.permanent,  # type: ignore[attr-defined]
     )
+
+
+def _show_own_log() -> None:
+    """Sends what the library reports of its progress, and no other library's, to the task's log."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    own = logging.getLogger("darkroom")
+    own.addHandler(handler)
+    own.setLevel(logging.INFO)
+    own.propagate = False
 
 
 def _announce(result: StageResult, key: str | None) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from darkroom.backbones.catalog import Backbone, resolve
 from darkroom.contract import (
@@ -23,17 +26,17 @@ from darkroom.lake import Lake
 from darkroom.ml.inference import predictor
 from darkroom.registry import lookup
 from darkroom.registry.package import ModelPackage, log_package, write_package
-from darkroom.registry.tracking import PipelineRun
+from darkroom.registry.tracking import PipelineRun, TrialRecord
 from darkroom.registry.versions import MODEL_DIGEST_TAG, SNAPSHOT_TAG
 from darkroom.stages.run import StageRun
 from darkroom.tuning.data import FeatureSet, TrainData
-from darkroom.tuning.export import Head, check_parity, portable_model
-from darkroom.tuning.search import FEATURES, Found, Trial, best_of, search
+from darkroom.tuning.export import check_parity, import_keras_meanwhile, portable_model
+from darkroom.tuning.search import Found, Trial, best_of, search
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
-TUNING_VERSION: Final = "1"
+TUNING_VERSION: Final = "2"
 """Part of the inputs: raise it when a change of the code changes the resulting model."""
 
 PARITY_IMAGES: Final = 16
@@ -92,13 +95,14 @@ def tune(
     features = [_feature_set(run, name) for name in config.features.backbones]
     backbones = {one.backbone: _same_backbone(config, one) for one in features}
     tracked = PipelineRun.start(config.name, run.run_id, _snapshot_tags(data))
-    searches = [_search(data, one) for one in features]
-    winner = best_of([found for found, _ in searches])
-    trials = [trial for found, _ in searches for trial in found.trials]
+    # After MLflow has been imported: imports in two threads at a time can get in each other's way.
+    import_keras_meanwhile()
+    searches = [search(data.rows(one), config.tuning) for one in features]
+    winner = best_of(searches)
+    trials = [trial for found in searches for trial in found.trials]
     _log_trials(tracked, data, trials)
     package = _export(data, winner, backbones[winner.best.backbone], workspace)
-    frame = next(frame for found, frame in searches if found is winner)
-    parity = _compare(data, frame, winner, package)
+    parity = _compare(data, winner, package)
     uri = _log_model(tracked, data, winner.best, package)
     outputs = {
         "mlflow_run_id": tracked.id,
@@ -148,11 +152,6 @@ def _snapshot_tags(data: TrainData) -> Mapping[str, str]:
     }
 
 
-def _search(data: TrainData, features: FeatureSet) -> tuple[Found, DataFrame]:
-    frame = data.frame(features)
-    return search(frame, data.config.tuning, features.backbone, features.key), frame
-
-
 def _same_backbone(config: PipelineConfig, features: FeatureSet) -> Backbone:
     """The network that the features are of; it must not have changed since."""
     backbone = resolve(features.backbone, config.features.weights)
@@ -180,18 +179,29 @@ def _export(
         "images_snapshot": data.images_snapshot,
         "splits_snapshot": data.splits_snapshot,
     }
-    model = portable_model(backbone, Head.of(winner.model))
+    model = portable_model(backbone, winner.head)
     return write_package(model, metadata, workspace.models)
 
 
-def _compare(data: TrainData, frame: DataFrame, winner: Found, package: ModelPackage) -> float:
-    """Runs the exported file on a few train images, and Spark's model on their features."""
-    sample: list[Any] = frame.select(c.IMAGE_ID, FEATURES).orderBy(c.IMAGE_ID).head(PARITY_IMAGES)
-    image_ids = [row[c.IMAGE_ID] for row in sample]
-    expected = [winner.model.predictProbability(row[FEATURES]).toArray() for row in sample]
+def _compare(data: TrainData, winner: Found, package: ModelPackage) -> float:
+    """Runs the exported file on a few train images, and the fitted head on their features."""
+    images = _parity_images(data, winner)
+    vectors = winner.fits.vectors(list(images))
+    expected = [winner.head.probabilities(vectors[one][np.newaxis])[0] for one in images]
     card = package.card
     run = predictor(str(package.model_file), card.height, card.width)
-    return check_parity(run(data.encoded_images(image_ids)), expected, image_ids)
+    return check_parity(run(list(images.values())), expected, list(images))
+
+
+def _parity_images(data: TrainData, winner: Found) -> Mapping[str, bytes]:
+    """The table's first train images: id and bytes."""
+    images: dict[str, bytes] = {}
+    for batch in data.encoded_images():
+        trained_on = winner.fits.vectors(list(batch))
+        images |= {one: encoded for one, encoded in batch.items() if one in trained_on}
+        if len(images) >= PARITY_IMAGES:
+            break
+    return dict(itertools.islice(images.items(), PARITY_IMAGES))
 
 
 def _log_trials(tracked: PipelineRun, data: TrainData, trials: Sequence[Trial]) -> None:
@@ -203,20 +213,25 @@ def _log_trials(tracked: PipelineRun, data: TrainData, trials: Sequence[Trial]) 
         "seed": tuning.seed,
         "max_iterations": tuning.max_iterations,
     }
+    logged = []
     for trial in trials:
         tried = {"reg_param": trial.reg_param, "elastic_net_param": trial.elastic_net_param}
+        name = f"{trial.backbone} regParam={trial.reg_param:g} l1={trial.elastic_net_param:g}"
         identity = [trial.backbone_key, tried, shared, _snapshot_tags(data), TUNING_VERSION]
         params = {"backbone": trial.backbone, **tried, **shared}
-        tracked.log_trial(
-            hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
-            f"{trial.backbone} regParam={trial.reg_param:g} l1={trial.elastic_net_param:g}",
-            params={name: str(value) for name, value in params.items()},
-            metrics={
-                metric: list(trial.scores),
-                f"mean_{metric}": [trial.mean],
-                f"std_{metric}": [trial.std],
-            },
+        logged.append(
+            TrialRecord(
+                key=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
+                name=name,
+                params={key: str(value) for key, value in params.items()},
+                metrics={
+                    metric: list(trial.scores),
+                    f"mean_{metric}": [trial.mean],
+                    f"std_{metric}": [trial.std],
+                },
+            )
         )
+    tracked.log_trials(logged)
 
 
 def _log_model(tracked: PipelineRun, data: TrainData, best: Trial, package: ModelPackage) -> str:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from darkroom.contract import DataError, PipelineConfig
+from darkroom.contract import PipelineConfig
 from darkroom.contract import columns as c
 from darkroom.lake import Lake
 from darkroom.tuning.folds import FOLD, check_trainable, fold_column
-from darkroom.tuning.search import partitions_for, training_frame
+from darkroom.tuning.rows import TrainRows, numbered
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+IMAGE_BATCH: Final = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,16 +57,16 @@ class TrainData:
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """Every class of the snapshot by name, in whichever split its images are."""
-        found: list[Any] = self._images.select(c.LABEL).distinct().collect()
-        return tuple(sorted(row[c.LABEL] for row in found))
+        return tuple(sorted({label for label, _, _ in self._census}))
 
     @cached_property
     def counts(self) -> Mapping[tuple[str, int], int]:
         """Number of train images per (label, fold)."""
-        tuning = self.config.tuning
-        fold = fold_column(tuning.folds, tuning.seed).alias(FOLD)
-        found: list[Any] = self._rows.groupBy(c.LABEL, fold).count().collect()
-        return {(row[c.LABEL], row[FOLD]): row["count"] for row in found}
+        return {
+            (label, fold): number
+            for (label, split, fold), number in self._census.items()
+            if split == c.TRAIN
+        }
 
     @property
     def total(self) -> int:
@@ -79,59 +81,60 @@ class TrainData:
         """
         check_trainable(self.labels, self.counts, self.config.tuning.folds)
 
-    def frame(self, features: FeatureSet) -> DataFrame:
-        """The train images with one backbone's features.
-
-        Args:
-            features: Which vectors.
-
-        Returns:
-            What `training_frame` makes of them, cached: a search reads it hundreds of times.
-
-        Raises:
-            DataError: An image has no features.
-        """
+    def rows(self, features: FeatureSet) -> TrainRows:
+        """The train images with one backbone's features; those that have none are left out."""
         from pyspark.sql import functions as f
 
         table = self._read(c.FEATURES, features.snapshot)
         wanted = (f.col(c.BACKBONE_KEY) == features.key) & f.col(c.VECTOR).isNotNull()
         # Two runs at a time may both have computed an image's features: they are the same.
         vectors = table.where(wanted).select(c.IMAGE_ID, c.VECTOR).dropDuplicates([c.IMAGE_ID])
-        frame = training_frame(
-            self._rows.join(vectors, c.IMAGE_ID),
-            self.labels,
-            self.config.tuning,
-            partitions_for(self.total, features.width),
-        ).persist()
-        missing = self.total - frame.count()
-        if missing:
-            raise DataError(
-                f"{missing} of {self.total} train images have no features by "
-                f"{features.backbone}: run featurize again with --force"
-            )
-        return frame
+        joined = self._rows.join(vectors, c.IMAGE_ID)
+        return TrainRows(
+            backbone=features.backbone,
+            backbone_key=features.key,
+            labels=self.labels,
+            images=self.total,
+            width=features.width,
+            frame=numbered(joined, self.labels, self.config.tuning),
+        )
 
-    def encoded_images(self, image_ids: Sequence[str]) -> list[bytes]:
-        """Bytes of a few images, in the order of their ids."""
-        from pyspark.sql import functions as f
-
-        wanted = self._images.where(f.col(c.IMAGE_ID).isin(*image_ids))
-        found: list[Any] = wanted.select(c.IMAGE_ID, c.IMAGE).collect()
-        by_id = {row[c.IMAGE_ID]: bytes(row[c.IMAGE]) for row in found}
-        return [by_id[image_id] for image_id in image_ids]
+    def encoded_images(self) -> Iterator[Mapping[str, bytes]]:
+        """Id and bytes of every image in any split, a few at a time, read on the driver."""
+        batches = self.lake.batches(
+            self.config.name, c.IMAGES, self.images_snapshot, (c.IMAGE_ID, c.IMAGE), IMAGE_BATCH
+        )
+        for batch in batches:
+            ids, images = (batch.column(name).to_pylist() for name in (c.IMAGE_ID, c.IMAGE))
+            yield dict(zip(ids, images, strict=True))
 
     @cached_property
     def _images(self) -> DataFrame:
         return self._read(c.IMAGES, self.images_snapshot)
 
     @cached_property
+    def _splits(self) -> DataFrame:
+        return self._read(c.SPLITS, self.splits_snapshot)
+
+    @cached_property
+    def _census(self) -> Mapping[tuple[str, str | None, int], int]:
+        """Number of images per (label, split, fold), in one pass over the tables."""
+        tuning = self.config.tuning
+        labelled = self._images.select(c.IMAGE_ID, c.LABEL)
+        groups = self._splits.select(c.IMAGE_ID, c.GROUP_ID, c.SPLIT)
+        fold = fold_column(tuning.folds, tuning.seed).alias(FOLD)
+        joined = labelled.join(groups, c.IMAGE_ID, "left").groupBy(c.LABEL, c.SPLIT, fold)
+        found: list[Any] = joined.count().collect()
+        return {(row[c.LABEL], row[c.SPLIT], row[FOLD]): row["count"] for row in found}
+
+    @cached_property
     def _rows(self) -> DataFrame:
-        """image_id, group_id, label."""
+        """image_id, group_id, label of the train split."""
         from pyspark.sql import functions as f
 
-        splits = self._read(c.SPLITS, self.splits_snapshot).where(f.col(c.SPLIT) == c.TRAIN)
+        train = self._splits.where(f.col(c.SPLIT) == c.TRAIN)
         labelled = self._images.select(c.IMAGE_ID, c.LABEL)
-        return labelled.join(splits.select(c.IMAGE_ID, c.GROUP_ID), c.IMAGE_ID)
+        return labelled.join(train.select(c.IMAGE_ID, c.GROUP_ID), c.IMAGE_ID)
 
     def _read(self, table: str, snapshot: int) -> DataFrame:
         return self.lake.read(self.spark, self.config.name, table, snapshot)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from importlib import import_module
+from threading import Thread
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -14,7 +15,8 @@ from darkroom.contract import DarkroomError
 
 if TYPE_CHECKING:
     import keras
-    from pyspark.ml.classification import LogisticRegressionModel
+
+    from darkroom.tuning.heads import Head
 
 PARITY_TOLERANCE = 1e-4
 """Largest difference of a probability between the exported model and the Spark pipeline."""
@@ -35,23 +37,11 @@ class Network(Protocol):
         """(batch, height, width, 3) float32 RGB in 0-255 to (batch, n) float32 features."""
 
 
-@dataclass(frozen=True)
-class Head:
-    """A softmax layer.
-
-    Attributes:
-        kernel: Shape (features, classes), float32.
-        bias: Shape (classes,), float32.
-    """
-
-    kernel: NDArray[np.float32]
-    bias: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, model: LogisticRegressionModel) -> Head:
-        """Takes the coefficients of a multinomial Spark model, which are for raw features."""
-        kernel = model.coefficientMatrix.toArray().T.astype(np.float32)
-        return cls(kernel=kernel, bias=model.interceptVector.toArray().astype(np.float32))
+def import_keras_meanwhile() -> None:
+    """Starts to import TensorFlow, which takes seconds, while this process waits for Spark."""
+    _quiet_tensorflow()
+    # No daemon: a process that ends in the midst of loading native libraries may crash.
+    Thread(target=import_module, args=("keras",), name="import-keras").start()
 
 
 def portable_model(backbone: Network, head: Head) -> keras.Model:
@@ -67,7 +57,7 @@ def portable_model(backbone: Network, head: Head) -> keras.Model:
     """
     # The only place in this stage that needs TensorFlow, and it does: Keras builds and saves a
     # model only with a backend that can run it, and its NumPy backend needs JAX installed.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _quiet_tensorflow()
     import keras
 
     # Automatic layer names count up within a process, and they are part of the saved file.
@@ -78,7 +68,7 @@ def portable_model(backbone: Network, head: Head) -> keras.Model:
         len(head.bias), activation="softmax", dtype="float32", name="probabilities"
     )
     model = keras.Model(pixels, dense(network(pixels)), name="darkroom")
-    dense.set_weights([head.kernel, head.bias])
+    dense.set_weights([head.kernel.astype(np.float32), head.bias.astype(np.float32)])
     return model
 
 
@@ -114,3 +104,7 @@ def check_parity(
             )
         largest = max(largest, gap)
     return largest
+
+
+def _quiet_tensorflow() -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

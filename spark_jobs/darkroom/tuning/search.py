@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import math
+import logging
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Protocol
 
-from darkroom.contract import TuningConfig
-from darkroom.contract import columns as c
-from darkroom.tuning.folds import FOLD, PREDICTION, TRIAL_PREFIX, TRUTH, fold_column
+import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
-    from pyspark.sql import Column, DataFrame
+from darkroom.contract import DataError, TuningConfig
+from darkroom.tuning.heads import Head
+from darkroom.tuning.matrix import MEBIBYTE, matrix_bytes, matrix_limit
+from darkroom.tuning.rows import Point, TrainRows, grid
+from darkroom.tuning.spark_fits import SparkFits
+from darkroom.tuning.task_fits import TaskFits
 
-FEATURES: Final = "features"
-PARALLEL_TRIALS: Final = 2
-PARTITION_BYTES: Final = 64 * 1024 * 1024
-"""Feature bytes per partition. A fit makes hundreds of passes, so fewer tasks are faster; and what
-fits into one partition is summed in one order, so its coefficients are the same bits every time."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +50,26 @@ class Trial:
         return statistics.pstdev(self.scores)
 
 
+class Fits(Protocol):
+    """A way to fit heads on the rows of one backbone."""
+
+    @property
+    def images(self) -> int:
+        """Number of rows."""
+
+    def scores(self, points: Sequence[Point]) -> list[tuple[float, ...]]:
+        """Scores of every fold, fold 0 first, for each point."""
+
+    def refit(self, point: Point) -> Head:
+        """Fits a head on all rows."""
+
+    def vectors(self, image_ids: Sequence[str]) -> Mapping[str, NDArray[np.float32]]:
+        """Vectors of those of the images that are trained on."""
+
+    def close(self) -> None:
+        """Lets go of what the workers hold; `vectors` still answers."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Found:
     """What a search over one backbone's features found.
@@ -59,99 +77,45 @@ class Found:
     Attributes:
         trials: All trials, in the order of the grid.
         best: The trial with the highest mean.
-        model: Its parameters, fitted on all rows.
+        head: Its parameters, fitted on all rows.
+        fits: What fitted it; still knows the rows' vectors.
     """
 
     trials: tuple[Trial, ...]
     best: Trial
-    model: LogisticRegressionModel
+    head: Head
+    fits: Fits
 
 
-def training_frame(
-    rows: DataFrame, labels: Sequence[str], config: TuningConfig, partitions: int
-) -> DataFrame:
-    """Brings feature rows into the form that `search` reads.
-
-    Args:
-        rows: image_id, group_id, label, vector (array<float>).
-        labels: Every class name; a class's number is its place here.
-        config: Folds and seed.
-        partitions: Number of partitions of the result.
-
-    Returns:
-        image_id, label_index (double, nominal), fold (int), features (vector); ordered by image_id
-        within each partition, whatever the order and the partitions of ``rows`` were.
-    """
-    from pyspark.ml.functions import array_to_vector
-    from pyspark.sql import functions as f
-
-    # With the names as metadata Spark knows all classes, even where a fold lacks one.
-    nominal = {"ml_attr": {"type": "nominal", "name": TRUTH, "vals": list(labels)}}
-    ordered = rows.repartition(partitions, c.IMAGE_ID).sortWithinPartitions(c.IMAGE_ID)
-    return ordered.select(
-        c.IMAGE_ID,
-        _position_in(labels, c.LABEL).alias(TRUTH, metadata=nominal),
-        fold_column(config.folds, config.seed).alias(FOLD),
-        array_to_vector(f.col(c.VECTOR)).alias(FEATURES),
-    )
-
-
-def partitions_for(rows: int, width: int) -> int:
-    """Number of partitions for so many vectors of that width (float64)."""
-    return max(1, math.ceil(rows * width * 8 / PARTITION_BYTES))
-
-
-def search(frame: DataFrame, config: TuningConfig, backbone: str, backbone_key: str) -> Found:
+def search(rows: TrainRows, config: TuningConfig) -> Found:
     """Tries every combination of the grid and refits the best on all rows.
 
-    Features are standardised by Spark inside the fit; the coefficients are for the raw features.
-    Of equal means the smaller ``regParam`` wins, then the smaller ``elasticNetParam``.
+    Features are standardised inside each fit; the coefficients are for the raw features. Of equal
+    means the smaller ``regParam`` wins, then the smaller ``elasticNetParam``.
 
     Args:
-        frame: What `training_frame` returned, cached.
+        rows: What to train on.
         config: Grid, folds, metric.
-        backbone: Name of the network that made the features.
-        backbone_key: Its key.
 
     Returns:
         All trials and the fitted winner.
+
+    Raises:
+        DataError: An image has no features.
     """
-    from pyspark.ml.classification import LogisticRegression
-    from pyspark.ml.tuning import CrossValidator
-
-    from darkroom.tuning.scoring import FoldEvaluator
-
-    estimator = LogisticRegression(
-        family="multinomial",
-        featuresCol=FEATURES,
-        labelCol=TRUTH,
-        predictionCol=PREDICTION,
-        maxIter=config.max_iterations,
-    )
-    grid = _grid(estimator, config)
-    evaluator = FoldEvaluator(config.metric)
-    validator = CrossValidator(
-        estimator=estimator,
-        estimatorParamMaps=grid,
-        evaluator=evaluator,
-        numFolds=config.folds,
-        foldCol=FOLD,
-        parallelism=PARALLEL_TRIALS,
-    )
-    fitted = validator.fit(frame)
-    trials = tuple(
-        Trial(
-            backbone=backbone,
-            backbone_key=backbone_key,
-            reg_param=point[estimator.regParam],
-            elastic_net_param=point[estimator.elasticNetParam],
-            scores=tuple(evaluator.scores[number, fold] for fold in range(config.folds)),
-        )
-        for number, point in enumerate(grid)
-    )
-    best = max(range(len(trials)), key=lambda number: fitted.avgMetrics[number])
-    model: Any = fitted.bestModel
-    return Found(trials=trials, best=trials[best], model=model)
+    points = grid(config)
+    ways = _ways(rows, config, points)
+    scores: dict[Point, tuple[float, ...]] = {}
+    for way, its_points in ways:
+        _check_complete(way, rows)
+        scores.update(zip(its_points, way.scores(its_points), strict=True))
+    trials = tuple(_trial(rows, point, scores[point]) for point in points)
+    number = max(range(len(trials)), key=lambda n: trials[n].mean)
+    fits = next(way for way, its_points in ways if points[number] in its_points)
+    head = fits.refit(points[number])
+    for way, _ in ways:
+        way.close()
+    return Found(trials=trials, best=trials[number], head=head, fits=fits)
 
 
 def best_of(found: Sequence[Found]) -> Found:
@@ -159,21 +123,45 @@ def best_of(found: Sequence[Found]) -> Found:
     return max(found, key=lambda one: one.best.mean)
 
 
-def _grid(estimator: LogisticRegression, config: TuningConfig) -> list[dict[Any, Any]]:
-    """The grid, smallest values first, each with its own name for the column of probabilities."""
-    from pyspark.ml.tuning import ParamGridBuilder
+def _ways(
+    rows: TrainRows, config: TuningConfig, points: Sequence[Point]
+) -> list[tuple[Fits, list[Point]]]:
+    """Which points are fitted how; says so, and why, in the log."""
+    size, limit = matrix_bytes(rows.images, rows.width), matrix_limit(rows.frame.sparkSession)
+    what = f"{rows.backbone}: {rows.images:,} x {rows.width:,} features, {_mebibytes(size)}"
+    if size > limit:
+        log.info("%s, more than the %s of a task: Spark ML fits", what, _mebibytes(limit))
+        return [(SparkFits(rows, config), list(points))]
+    by_tasks = [point for point in points if not point.has_l1]
+    by_spark = [point for point in points if point.has_l1]
+    ways: list[tuple[Fits, list[Point]]] = []
+    if by_tasks:
+        log.info("%s, at most %s: each fit is one Spark task", what, _mebibytes(limit))
+        ways.append((TaskFits(rows, config), by_tasks))
+    if by_spark:
+        log.info("%s: Spark ML fits what has L1 (trials: %d)", what, len(by_spark))
+        ways.append((SparkFits(rows, config), by_spark))
+    return ways
 
-    builder = ParamGridBuilder()
-    builder.addGrid(estimator.regParam, sorted(config.reg_params))
-    builder.addGrid(estimator.elasticNetParam, sorted(config.elastic_net_params))
-    return [
-        {**point, estimator.probabilityCol: f"{TRIAL_PREFIX}{number}"}
-        for number, point in enumerate(builder.build())
-    ]
+
+def _check_complete(way: Fits, rows: TrainRows) -> None:
+    missing = rows.images - way.images
+    if missing:
+        raise DataError(
+            f"{missing} of {rows.images} train images have no features by "
+            f"{rows.backbone}: run featurize again with --force"
+        )
 
 
-def _position_in(labels: Sequence[str], column: str) -> Column:
-    from pyspark.sql import functions as f
+def _trial(rows: TrainRows, point: Point, scores: tuple[float, ...]) -> Trial:
+    return Trial(
+        backbone=rows.backbone,
+        backbone_key=rows.backbone_key,
+        reg_param=point.reg_param,
+        elastic_net_param=point.elastic_net_param,
+        scores=scores,
+    )
 
-    names = f.array(*[f.lit(label) for label in labels])
-    return (f.array_position(names, f.col(column)) - 1).cast("double")
+
+def _mebibytes(size: int) -> str:
+    return f"{size / MEBIBYTE:,.1f} MiB"

@@ -30,6 +30,7 @@ from darkroom.registry.package import fetch_package
 from darkroom.registry.versions import MODEL_DIGEST_TAG, Registry
 from darkroom.stages import evaluate as evaluate_stage
 from darkroom.stages import tune as tune_stage
+from darkroom.tuning.data import TrainData
 from tests.integration.spark_env.colour_pipeline import SIDE, House, new_house, picture
 
 pytest_plugins = ("tests.integration.spark_env.mlflow_server",)
@@ -142,9 +143,10 @@ def _everything_logged(house: House) -> Any:
     return runs, [model.model_id for model in house.models()]
 
 
-def test_metrics_of_folds_and_test_and_the_decision_are_in_mlflow(house: House) -> None:
-    house.fill()
-    tuned = house.tune()
+def test_metrics_of_folds_and_test_and_the_decision_are_in_mlflow(
+    trained: House, mlflow_uri: str
+) -> None:
+    house, tuned = trained, trained.tuned()
     result = house.evaluate()
     run = house.client.get_run(tuned["mlflow_run_id"])
     assert run.data.metrics["test_accuracy"] == 1.0
@@ -245,8 +247,8 @@ def test_the_champion_is_judged_on_the_same_images(house: House) -> None:
     assert lookup.champion(house.config.name) is None
     registry.point(CHAMPION, version.version)
     run = house.run()
-    key = evaluate_stage.inputs(house.config, house.workspace, run)
-    assert key["champion"] == ("1", tuned["model_digest"])
+    own = evaluate_stage.inputs(house.config, house.workspace, run)
+    assert own["champion"] is None  # Its verdict stands: no model is compared with itself.
 
     # Pure L1 of that strength leaves no coefficient, and of equal classes the first is predicted.
     worse = replace(house.config.tuning, reg_params=(1e6,), elastic_net_params=(1.0,))
@@ -254,6 +256,8 @@ def test_the_champion_is_judged_on_the_same_images(house: House) -> None:
     for stage, name in ((Stage.INGEST, None), (Stage.FEATURIZE, house.backbone)):
         other.run("run 2").folder.write(run.folder.read(stage, name), name)
     other.tune("run 2")
+    key = evaluate_stage.inputs(other.config, other.workspace, other.run("run 2"))
+    assert key["champion"] == ("1", tuned["model_digest"])
     result = other.evaluate("run 2", thresholds={"accuracy": 0.1})
     assert result.outputs["champion_version"] == "1"
     assert result.summary == (
@@ -307,9 +311,11 @@ def test_images_without_features_stop_the_search(house: House) -> None:
 
 def test_features_of_another_network_are_noticed(house: House, monkeypatch: Any) -> None:
     house.fill()
+    stored = TrainData.encoded_images
     monkeypatch.setattr(
-        "darkroom.tuning.data.TrainData.encoded_images",
-        lambda _, ids: [picture("blue", 0) for _ in ids],
+        TrainData,
+        "encoded_images",
+        lambda data: (dict.fromkeys(batch, picture("blue", 0)) for batch in stored(data)),
     )
     with pytest.raises(DarkroomError, match=r"^the exported model disagrees with Spark by "):
         house.tune()

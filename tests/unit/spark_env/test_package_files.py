@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from darkroom.contract import DataError
-from darkroom.registry.package import normalise, write_package
+from darkroom.registry.package import ModelPackage, normalise, write_package
 
 METADATA = {"labels": ["a", "b"], "height": 4, "width": 4, "backbone": "none"}
 BUILD = """
@@ -23,6 +24,27 @@ from darkroom.registry.package import write_package
 from tests.unit.spark_env.test_package_files import METADATA, small_model
 print(write_package(small_model(float(sys.argv[2])), METADATA, Path(sys.argv[1])).digest)
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """Another process that writes a package, started while this one imports Keras too."""
+    command = [sys.executable, "-c", BUILD, str(tmp_path_factory.mktemp("there")), "0.5"]
+    environment = {
+        "PYTHONPATH": ":".join(sys.path),
+        "PYTHONHASHSEED": "77",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> ModelPackage:
+    """A package that tests only look at."""
+    return write_package(small_model(0.5), METADATA, tmp_path_factory.mktemp("here"))
 
 
 def small_model(weight: float) -> Any:
@@ -43,16 +65,12 @@ def small_model(weight: float) -> Any:
     return model
 
 
-def test_equal_weights_give_equal_bytes_in_another_process(tmp_path: Path) -> None:
-    here = write_package(small_model(0.5), METADATA, tmp_path / "here").digest
-    there = subprocess.run(
-        [sys.executable, "-c", BUILD, str(tmp_path / "there"), "0.5"],
-        env={"PYTHONPATH": ":".join(sys.path), "PYTHONHASHSEED": "77", "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert there.stdout.split()[-1] == here
+def test_equal_weights_give_equal_bytes_in_another_process(
+    package: ModelPackage, elsewhere: subprocess.Popen[str]
+) -> None:
+    printed, complaints = elsewhere.communicate()
+    assert elsewhere.returncode == 0, complaints
+    assert printed.split()[-1] == package.digest
 
 
 def test_other_weights_give_another_digest(tmp_path: Path) -> None:
@@ -72,8 +90,7 @@ def test_a_normalised_file_loads_and_predicts_as_before(tmp_path: Path) -> None:
     np.testing.assert_array_equal(model(pixels).numpy(), loaded(pixels).numpy())
 
 
-def test_nothing_in_the_archive_has_a_date(tmp_path: Path) -> None:
-    package = write_package(small_model(0.5), METADATA, tmp_path)
+def test_nothing_in_the_archive_has_a_date(package: ModelPackage) -> None:
     with zipfile.ZipFile(package.model_file) as archive:
         assert {member.date_time[0] for member in archive.infolist()} == {1980}
         saved = json.loads(archive.read("metadata.json"))["date_saved"]
@@ -82,8 +99,7 @@ def test_nothing_in_the_archive_has_a_date(tmp_path: Path) -> None:
     assert '"shared_object_id": 0' in config
 
 
-def test_the_card_lies_beside_the_model(tmp_path: Path) -> None:
-    package = write_package(small_model(0.5), METADATA, tmp_path)
+def test_the_card_lies_beside_the_model(package: ModelPackage) -> None:
     assert package.card.labels == ("a", "b")
     stored = json.loads((package.folder / "model.json").read_text())
     assert stored == {**METADATA, "model_digest": package.digest}

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from darkroom.contract import DarkroomError
-from darkroom.tuning.export import Head, check_parity, portable_model
+from darkroom.tuning.export import check_parity, portable_model
+from darkroom.tuning.heads import Head
 
 HEAD = Head(
-    kernel=np.array([[0.01, 0.0], [0.0, 0.02], [0.0, 0.0]], np.float32),
-    bias=np.array([0.5, -0.5], np.float32),
+    kernel=np.array([[0.01, 0.0], [0.0, 0.02], [0.0, 0.0]]),
+    bias=np.array([0.5, -0.5]),
 )
 IDS = ["image-one", "image-two"]
 
