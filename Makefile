@@ -22,7 +22,7 @@ demo: setup  ## the whole chain on generated traffic signs, from nothing
 
 run: need-PIPELINE need-SOURCE setup  ## your images: PIPELINE=name SOURCE=/folder [APPROVE=yes]
 	@$(LOCAL_STACK) run --pipeline "$$PIPELINE" --source "$$SOURCE" \
-		$(if $(filter yes,$(APPROVE)),--approve)
+		$(if $(APPROVE),--approve "$$APPROVE")
 
 up: setup  ## Airflow, MLflow and the SQL gateway; Ctrl-C stops all
 	@$(LOCAL_STACK) up
@@ -32,25 +32,45 @@ query: need-SQL setup  ## ask a deployed function: SQL='SELECT ...'
 
 ##@ Work on it
 .PHONY: test test-unit test-integration test-e2e lint format bench setup lock
-test: lint test-unit test-integration test-e2e  ## lint and all tests (15 minutes)
+# Each suite keeps one core busy and waits a lot, so two run side by side, the longest ones first;
+# what a suite says is shown in one piece when it has ended.
+TWO_AT_A_TIME := $(MAKE) --jobs=2 --output-sync=target
+test: setup  ## lint and all tests (15 minutes)
+	@echo "Lint and tests, two at a time; each is shown when it has ended"
+	@$(TWO_AT_A_TIME) lint-spark lint-airflow integration-spark integration-airflow e2e \
+		unit-spark unit-airflow
 
 test-unit: setup  ## quick tests; ARGS='-k name' picks some
-	@$(IN_AIRFLOW) $(AIRFLOW_BIN)/pytest tests/unit/airflow_env $(ARGS)
-	@$(IN_SPARK) $(SPARK_BIN)/pytest tests/unit/spark_env $(ARGS)
+	@$(TWO_AT_A_TIME) unit-spark unit-airflow
 
 test-integration: setup  ## tests with real Spark jobs and real Airflow
-	@$(IN_AIRFLOW) $(AIRFLOW_BIN)/pytest tests/integration/airflow_env $(ARGS)
-	@$(IN_SPARK) $(SPARK_BIN)/pytest tests/integration/spark_env $(ARGS)
+	@$(TWO_AT_A_TIME) integration-spark integration-airflow
 
 test-e2e: setup  ## a whole chain through Airflow on a small set
-	@$(IN_AIRFLOW) $(AIRFLOW_BIN)/pytest tests/e2e $(ARGS)
+	@$(MAKE) e2e
 
 lint: setup  ## ruff, mypy in each environment, import boundaries
+	@$(TWO_AT_A_TIME) lint-spark lint-airflow
+
+.PHONY: unit-spark unit-airflow integration-spark integration-airflow e2e lint-spark lint-airflow
+unit-spark integration-spark: %-spark:
+	@$(IN_SPARK) $(SPARK_BIN)/pytest tests/$*/spark_env $(ARGS)
+
+unit-airflow integration-airflow: %-airflow:
+	@$(IN_AIRFLOW) $(AIRFLOW_BIN)/pytest tests/$*/airflow_env $(ARGS)
+
+e2e:
+	@$(IN_AIRFLOW) $(AIRFLOW_BIN)/pytest tests/e2e $(ARGS)
+
+lint-spark:
+	@MYPYPATH=spark_jobs $(SPARK_BIN)/mypy --strict --cache-dir .mypy_cache/spark $(SPARK_CODE)
+
+lint-airflow:
 	@$(SPARK_BIN)/ruff check .
 	@$(SPARK_BIN)/ruff format --check .
-	@MYPYPATH=spark_jobs $(SPARK_BIN)/mypy --strict $(SPARK_CODE)
-	@MYPYPATH=scripts:plugins:spark_jobs $(AIRFLOW_BIN)/mypy --strict $(AIRFLOW_CODE)
 	@PYTHONPATH=scripts:plugins:spark_jobs $(SPARK_BIN)/lint-imports
+	@MYPYPATH=scripts:plugins:spark_jobs \
+		$(AIRFLOW_BIN)/mypy --strict --cache-dir .mypy_cache/airflow $(AIRFLOW_CODE)
 
 format: setup  ## let ruff mend what it can
 	@$(SPARK_BIN)/ruff check --fix .

@@ -29,14 +29,14 @@ def demo() -> None:
     "--approve",
     is_flag=False,
     flag_value="yes",
-    metavar="[yes]",
+    metavar="[yes|no]",
     help="Approve what the gate lets pass; without it the run stops at the question.",
 )
 def run(pipeline: str, source: str | None, approve: str | None) -> None:
     """Runs one pipeline headless."""
     from local_stack.run import run_pipeline
 
-    sys.exit(run_pipeline(Layout.from_environment(), pipeline, source or None, approve == "yes"))
+    sys.exit(run_pipeline(Layout.from_environment(), pipeline, source or None, approve or "no"))
 
 
 @main.command()

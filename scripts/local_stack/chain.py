@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from darkroom.contract import Stage
-from local_stack.client import AirflowClient, TaskState
+from local_stack.client import AirflowClient, OpenRun, TaskState
 from local_stack.layout import Layout
 
 APPROVE_TASK = "approve"
-_POLL_SECONDS = 0.4
+_POLL_SECONDS = 0.5
 _PARSE_SECONDS = 120.0
 _EVENT_SECONDS = 60.0
 _SETTLE_SECONDS = 3.0
@@ -79,6 +79,10 @@ class Chain:
                     f"Airflow does not show {waiting[0]}: {errors or 'no reason given'}"
                 )
             time.sleep(_POLL_SECONDS)
+
+    def in_the_way(self) -> OpenRun | None:
+        """A training run that an interrupted stack has left: the next one starts after it."""
+        return next(iter(self.client.unfinished(self.training)), None)
 
     def train(self, params: Mapping[str, Any], on_end: OnEnd) -> tuple[str, TaskState]:
         """Runs the training DAG.
@@ -176,16 +180,17 @@ class Chain:
             ChainError: The run failed; what on_end saw comes before it.
         """
         seen: set[tuple[str, int]] = set()
-        while True:
-            state = self.client.run_state(dag, run)
+        state = ""
+        while state not in {"success", "failed"}:
             tasks = self.client.tasks(dag, run)
             for task in tasks:
                 on_look(task)
                 if (task.task, task.map_index) not in seen and self._shows(task):
                     seen.add((task.task, task.map_index))
                     on_end(self._ended(dag, run, task))
-            if state in {"success", "failed"}:
-                break
+            # A queued run has no task yet, and no run ends before its tasks.
+            if tasks and all(task.ended for task in tasks):
+                state = self.client.run_state(dag, run)
             time.sleep(_POLL_SECONDS)
         for task in tasks:
             if task.state == "failed":

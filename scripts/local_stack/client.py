@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -46,6 +47,19 @@ class TaskState:
     def ended(self) -> bool:
         """True when nothing more happens to it."""
         return self.state in {"success", "failed", "skipped", "upstream_failed", "removed"}
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run of a DAG that has not ended.
+
+    Attributes:
+        run: The run's id.
+        since: When it was started; None while it is queued.
+    """
+
+    run: str
+    since: datetime | None
 
 
 class AirflowClient:
@@ -99,6 +113,17 @@ class AirflowClient:
         """Ids of the newest runs of a DAG, newest first."""
         path = f"/api/v2/dags/{quote(dag)}/dagRuns?order_by=-run_after&limit=20"
         return [str(run["dag_run_id"]) for run in self._get_known(path)["dag_runs"]]
+
+    def unfinished(self, dag: str) -> list[OpenRun]:
+        """The runs of a DAG that are queued or running, oldest first."""
+        path = f"/api/v2/dags/{quote(dag)}/dagRuns?state=queued&state=running&order_by=run_after"
+        return [
+            OpenRun(
+                run=run["dag_run_id"],
+                since=datetime.fromisoformat(run["start_date"]) if run["start_date"] else None,
+            )
+            for run in self._get_known(path)["dag_runs"]
+        ]
 
     def sources(self, dag: str, run: str) -> list[str]:
         """Ids of the runs whose asset events have started a run."""

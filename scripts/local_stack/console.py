@@ -26,7 +26,14 @@ def step(number: int, text: str) -> None:
 
 def line(text: str = "") -> None:
     """Indented text, wrapped at 80 columns."""
-    click.echo(textwrap.fill(text, WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT))
+    click.echo(_wrapped(text, _INDENT, _INDENT))
+
+
+def markdown(text: str) -> None:
+    """Indented Markdown, wrapped at 80 columns; tables stay as they are."""
+    for each in text.splitlines():
+        hanging = _INDENT + ("  " if each.startswith("* ") else "")
+        click.echo(_INDENT + each if each.startswith("|") else _wrapped(each, _INDENT, hanging))
 
 
 def verbatim(text: str) -> None:
@@ -76,3 +83,15 @@ def finding(kind: str, what: str, detail: str) -> None:
     margin = " " * (len(_INDENT) + 16)
     click.echo(f"{_INDENT}{click.style(f'{kind:<15}', fg='yellow')} {what}")
     click.echo(textwrap.fill(detail, WIDTH, initial_indent=margin, subsequent_indent=margin))
+
+
+def _wrapped(text: str, first: str, other: str) -> str:
+    """Wrapped between words alone: an address, a digest or a run's id stays whole."""
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=other,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -11,8 +11,9 @@ from darkroom.contract import Stage
 from darkroom_airflow.pipelines import read_pipeline
 from local_stack import console, credentials, show
 from local_stack.chain import Chain, ChainError, Ended
-from local_stack.drive import drive, query
+from local_stack.drive import drive
 from local_stack.layout import PROJECT, Layout
+from local_stack.question import Question
 from local_stack.stack import Running
 
 PIPELINE = "traffic_signs"
@@ -69,10 +70,14 @@ def _await_photographs(generator: subprocess.Popen[str]) -> None:
 def _chain(running: Running, chain: Chain, source: str) -> None:
     console.step(2, f"{chain.training}, started through Airflow's REST API")
     console.line("Seconds are Airflow's: from the start of a task to its end.")
+    show.in_the_way(chain.training, chain.in_the_way())
     report: list[str] = []
+    config = read_pipeline(running.layout.pipelines / f"{PIPELINE}.yaml")
+    question = Question(running, chain, config)
 
     def on_end(task: Ended) -> None:
         show.ended(task)
+        question.foresee(task)
         if task.task.task == Stage.EVALUATE and task.result.get("report"):
             report.append(task.result["report"])
 
@@ -83,7 +88,7 @@ def _chain(running: Running, chain: Chain, source: str) -> None:
     if promotion:
         _promote(chain, promotion)
     else:
-        _ask(running)
+        _ask(question)
     console.step(5, "Where things are")
     for page in report:
         console.verbatim(f"report   {running.layout.shown(running.layout.workspace.root / page)}")
@@ -104,8 +109,7 @@ def _promote(chain: Chain, run: str) -> None:
     show.rows(deploy.outputs["query"], deploy.outputs["rows"])
 
 
-def _ask(running: Running) -> None:
+def _ask(question: Question) -> None:
     console.step(3, "Nothing to approve: this model already is champion")
-    config = read_pipeline(running.layout.pipelines / f"{PIPELINE}.yaml")
     console.step(4, "The answer from SQL, in a fresh Spark process")
-    show.answer(*query(running, config))
+    show.answer(question.sql, question.answer())

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from darkroom.contract import PipelineConfig
 from local_stack import console, credentials
 from local_stack.chain import Chain, ChainError
 from local_stack.client import AirflowClient, ApiError
-from local_stack.layout import PROJECT, Layout
+from local_stack.layout import Layout
 from local_stack.ports import PortError
 from local_stack.services import StartError
 from local_stack.stack import Driver, Running, run_stack
@@ -50,32 +48,3 @@ def start(
     except (StartError, PortError) as error:
         console.error(str(error))
         return 1
-
-
-def query(running: Running, config: PipelineConfig, limit: int = 5) -> tuple[str, str]:
-    """Asks the deployed function in a fresh Spark process.
-
-    Returns:
-        The SQL text, and its first rows as a table.
-
-    Raises:
-        ChainError: The query failed.
-    """
-    sql = f"SELECT path, {config.function}(image) AS objects FROM {config.view}"
-    log = running.layout.logs / "query.log"
-    command = ["spark-submit", "--master", "local[*]", str(PROJECT / "spark_jobs" / "query.py")]
-    done = subprocess.run(
-        [*command, "--sql", sql, "--limit", str(limit)],
-        env={**running.environment, "PYTHONPATH": str(PROJECT / "spark_jobs")},
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    log.write_text(done.stdout + done.stderr)
-    if done.returncode:
-        # spark-submit hands on what its Python program says on either stream as standard output.
-        said = [text for text in done.stdout.splitlines() if text.startswith("error: ")]
-        why = said[-1].removeprefix("error: ") if said else f"exit {done.returncode}"
-        raise ChainError(f"the query failed: {why}\n  log: {running.layout.shown(log)}")
-    return sql, done.stdout.rstrip()

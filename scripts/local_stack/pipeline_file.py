@@ -34,7 +34,7 @@ class SourceFolder:
         """Counts the files of each class.
 
         Raises:
-            ConfigError: There is no such folder, or it holds fewer than two classes.
+            ConfigError: There is no such folder, it holds fewer than two classes, or no file.
         """
         path = (PROJECT / Path(given).expanduser()).absolute()
         if not path.is_dir():
@@ -45,6 +45,9 @@ class SourceFolder:
         if len(files) < 2:
             found = ", ".join(files) or "none"
             remedy = f"needs at least two sub-folders, one per class; found: {found}"
+            raise ConfigError("SOURCE", given, remedy)
+        if not any(files.values()):
+            remedy = f"no file is in its {len(files)} sub-folders: put each class's images there"
             raise ConfigError("SOURCE", given, remedy)
         return cls(path, files)
 

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 from darkroom.contract import ConfigError, ExitCode, PipelineConfig
 from local_stack import console, show
-from local_stack.chain import Chain
-from local_stack.drive import drive, query
+from local_stack.chain import Chain, Ended
+from local_stack.drive import drive
 from local_stack.layout import Layout
 from local_stack.pipeline_file import SourceFolder, existing_or_new
+from local_stack.question import Question
 from local_stack.stack import Running
 
 REASON = "approved on the command line (APPROVE=yes)"
 
 
-def run_pipeline(layout: Layout, pipeline: str, source: str | None, approve: bool) -> int:
+def run_pipeline(layout: Layout, pipeline: str, source: str | None, approve: str) -> int:
     """Runs one pipeline headless.
 
     Args:
         layout: Where everything is.
         pipeline: The pipeline's name; its file is written if there is none.
         source: The image folder; None for the one in the pipeline's file.
-        approve: Whether to approve what the gate lets pass.
+        approve: ``yes`` to approve what the gate lets pass, ``no`` to stop at the question.
 
     Returns:
         The exit code: 2 for input that can not be used, before anything is started.
     """
     try:
+        approves = _answer(approve)
         folder = SourceFolder.look_at(source) if source else None
         config = existing_or_new(layout.pipelines, pipeline, folder)
         folder = folder or SourceFolder.look_at(config.source.path)
@@ -38,19 +40,32 @@ def run_pipeline(layout: Layout, pipeline: str, source: str | None, approve: boo
     path = str(folder.path)
 
     def work(running: Running, chain: Chain) -> int:
+        question = Question(running, chain, config)
+
+        def on_end(task: Ended) -> None:
+            show.ended(task)
+            question.foresee(task)
+
         console.step(1, f"Run of {chain.training}")
-        training_run, register = chain.train({"source": path}, show.ended)
+        show.in_the_way(chain.training, chain.in_the_way())
+        training_run, register = chain.train({"source": path}, on_end)
         skipped = register.state == "skipped"
         run = chain.unanswered() if skipped else chain.promotion_of(training_run)
         if not run:
             console.step(2, "Nothing new to approve; the deployed model answers")
-            show.answer(*query(running, config))
+            show.answer(question.sql, question.answer())
             return 0
         console.step(2, f"{chain.promotion} asks a person")
         show.question(chain.wait_for_question(run))
-        return _approve(chain, run) if approve else _stop(config, source)
+        return _approve(chain, run) if approves else _stop(config, source)
 
     return drive(layout, pipeline, work)
+
+
+def _answer(text: str) -> bool:
+    if text not in {"yes", "no"}:
+        raise ConfigError("APPROVE", text, "only yes approves; leave it out to be asked")
+    return text == "yes"
 
 
 def _approve(chain: Chain, run: str) -> int:

@@ -56,8 +56,6 @@ def services(
         people: False leaves out what only people use: the SQL gateway, and the triggerer, for
             nothing here waits on a trigger.
     """
-    airflow = str(layout.airflow_venv / "bin" / "airflow")
-    url = ports.url(ports.airflow)
     # The API server reads the task logs from the disk: Airflow's log servers would only listen,
     # and on all interfaces.
     arguments = {
@@ -68,11 +66,11 @@ def services(
     }
     # The first request to the part that tasks talk to builds it, which takes seconds: better now
     # than in the first task.
-    health = {"api-server": f"{url}/execution/health"}
+    health = {"api-server": f"{ports.url(ports.airflow)}/execution/health"}
+    airflow = [str(layout.airflow_venv / "bin" / "python"), "-m", "local_stack.airflow_service"]
+    own = {**environment, "PYTHONPATH": f"{PROJECT / 'scripts'}:{environment['PYTHONPATH']}"}
     listed = [
-        Service(
-            name, [airflow, name, *more], environment, layout.logs / f"{name}.log", health.get(name)
-        )
+        Service(name, [*airflow, name, *more], own, layout.logs / f"{name}.log", health.get(name))
         for name, more in arguments.items()
     ]
     listed += [_mlflow(layout, ports, environment), _files(layout, ports, environment)]

@@ -8,6 +8,7 @@ from typing import Any
 from darkroom.contract import GateDecision, Stage
 from local_stack import console
 from local_stack.chain import Ended
+from local_stack.client import OpenRun
 
 _SHOWN_OBJECTS = 3
 _SHOWN_REJECTS = 15
@@ -22,11 +23,22 @@ def ended(task: Ended) -> None:
         _gate(GateDecision.from_json(task.outputs["decision"]))
 
 
+def in_the_way(dag: str, run: OpenRun | None) -> None:
+    """Why nothing seems to happen, if an interrupted stack has left a run of this DAG."""
+    if run is None:
+        return
+    since = f"since {run.since:%Y-%m-%d %H:%M} UTC" if run.since else "not yet started"
+    console.line(
+        f"Waiting for an earlier run of {dag} to end: {run.run}, {since}. To drop it, press "
+        "Ctrl-C, start `make up`, mark that run as failed on Airflow's page, and try again."
+    )
+
+
 def question(asked: Mapping[str, Any]) -> None:
     """What a person is asked before a model becomes champion."""
     console.verbatim(str(asked["subject"]))
     console.line()
-    console.verbatim(str(asked["body"]).rstrip())
+    console.markdown(str(asked["body"]).rstrip())
 
 
 def rows(query: str, found: Sequence[Mapping[str, Any]]) -> None:

@@ -17,6 +17,7 @@ from local_stack.layout import PROJECT, Layout
 SPARK_PYTHON = Layout.from_environment().spark_venv / "bin" / "python"
 AIRFLOW_PYTHON = Layout.from_environment().airflow_venv / "bin" / "python"
 READ_TABLES = Path(__file__).with_name("spark_env") / "read_tables.py"
+IMAGES = 160
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,10 @@ class Place:
 
 @pytest.fixture(scope="session")
 def signs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """240 generated photographs in ten classes, with the planted defects."""
+    """Generated photographs in ten classes, with the planted defects."""
     folder = tmp_path_factory.mktemp("signs") / "signs"
     subprocess.run(
-        [str(SPARK_PYTHON), "-m", "demo", "--output", str(folder), "--images", "240"],
+        [str(SPARK_PYTHON), "-m", "demo", "--output", str(folder), "--images", str(IMAGES)],
         cwd=PROJECT,
         env={**os.environ, "PYTHONPATH": f"{PROJECT / 'spark_jobs'}{os.pathsep}{PROJECT}"},
         check=True,
@@ -103,9 +104,9 @@ def new_place(tmp_path_factory: pytest.TempPathFactory, signs: Path) -> Callable
 
 @pytest.fixture(scope="session")
 def finished(new_place: Callable[[], Place]) -> Place:
-    """A place where the chain has run undisturbed up to the approval."""
+    """A place where the whole chain has run undisturbed."""
     place = new_place()
-    done = place.make(pipeline="signs", source=str(place.signs))
+    done = place.make(pipeline="signs", source=str(place.signs), approve="yes")
     assert done.returncode == 0, done.stdout + done.stderr
     (place.root / "first_output.txt").write_text(done.stdout)
     return place

@@ -46,8 +46,8 @@ def test_a_killed_featurize_is_cleared_and_ends_in_the_same_tables(
             killed.append(kill_when_its_workers_run("featurize_images.py"))
             wait_for_state(client, chain.training, run, {"up_for_retry", "failed"})
             client.clear(chain.training, run, Stage.FEATURIZE)
-            tasks = chain.follow(chain.training, run, lambda task: None)
-            assert {task.state for task in tasks} == {"success"}
+            # What comes after it adds nothing to these tables.
+            wait_for_state(client, chain.training, run, {"success"})
         return 0
 
     assert run_stack(layout, driver, people=False) == 0

@@ -41,16 +41,20 @@ DECISION_FILE: Final = "decision.json"
 
 
 def inputs(config: PipelineConfig, workspace: Workspace, run: StageRun) -> Mapping[str, Any]:
-    """What the verdict depends on: the candidate, the test images, the gate, the champion."""
+    """What the verdict depends on: the candidate, the test images, the gate, another champion."""
     del workspace
     ingested = run.earlier(Stage.INGEST)
+    candidate = run.earlier(Stage.TUNE)["model_digest"]
+    champion = lookup.champion(config.name)
+    # No model is worse than itself: the verdict that made this one champion stands.
+    rival = None if champion and champion[1] == candidate else champion
     return {
-        "model_digest": run.earlier(Stage.TUNE)["model_digest"],
+        "model_digest": candidate,
         "mlflow_run_id": run.earlier(Stage.TUNE)["mlflow_run_id"],
         "images_snapshot": ingested["images_snapshot"],
         "splits_snapshot": ingested["splits_snapshot"],
         "gate": asdict(config.gate),
-        "champion": lookup.champion(config.name),
+        "champion": rival,
         "version": EVALUATION_VERSION,
     }
 

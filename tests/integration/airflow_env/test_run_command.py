@@ -1,7 +1,5 @@
 """``make run`` through a real Airflow: what it prints, leaves and asks of spark-submit."""
 
-from pathlib import Path
-
 import pytest
 
 from darkroom.contract import Stage
@@ -58,17 +56,3 @@ def test_secrets_are_their_owners_alone_and_in_no_log(world: World) -> None:
         text = log.read_text()
         for file in secrets:
             assert not [value for value in file.read_text().split('"')[3::4] if value in text]
-
-
-def test_a_failed_stage_is_one_line_with_its_log(world: World) -> None:
-    line = "class yield has 2 images, but folds = 3: add images or lower folds"
-    world.spark.play({"validate": {"status": "failed", "permanent": True, "summary": line}})
-
-    code, out, err = world.run("run", "--pipeline", "signs")
-
-    assert code == 1
-    first, log = err.splitlines()
-    assert first == f"error: validate: {line}"
-    assert line in Path(log.split()[-1]).read_text()
-    assert len([c for c in world.spark.calls("validate") if c]) == 3
-    assert "tune" not in [text.split()[0] for text in out.splitlines() if " s  " in text]

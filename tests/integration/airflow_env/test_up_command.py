@@ -2,11 +2,14 @@
 
 import signal
 import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
 
+from local_stack.chain import ChainError
 from tests.integration.airflow_env.conftest import Up, World
 
 pytestmark = pytest.mark.integration
@@ -112,6 +115,22 @@ def test_links_and_labels_are_shown(world: World, up: Up) -> None:
     assert [task.name for task in mapped] == ["featurize[embedded]"]
 
 
+def test_a_failed_stage_ends_the_chain_with_its_line_and_its_log(world: World, up: Up) -> None:
+    line = "class yield has 2 images, but folds = 3: add images or lower folds"
+    world.spark.play({"validate": {"status": "failed", "permanent": True, "summary": line}})
+    tried = len(world.spark.calls("validate"))
+    ended: list[str] = []
+
+    with pytest.raises(ChainError) as raised:
+        up.chain.train({"backbones": ["embedded"]}, lambda task: ended.append(task.task.task))
+
+    first, log = str(raised.value).splitlines()
+    assert first == f"validate: {line}"
+    assert line in Path(log.split()[-1]).read_text()
+    assert ended == ["ingest", "validate"]
+    assert len(world.spark.calls("validate")) == tried + 1
+
+
 def test_a_broken_pipeline_is_an_import_error_and_the_others_stay(world: World, up: Up) -> None:
     (world.pipelines / "broken.yaml").write_text("name: broken\nfolds: 3\n")
 
@@ -128,8 +147,14 @@ def test_a_broken_pipeline_is_an_import_error_and_the_others_stay(world: World, 
 def test_stopping_amid_a_task_leaves_no_process(world: World, up: Up) -> None:
     world.spark.play({"ingest": {"sleep": 300}})
     pids = world.spark.scenario.with_suffix(".pids")
-    up.client.trigger(up.chain.training, {})
+    assert up.chain.in_the_way() is None
+    run = up.client.trigger(up.chain.training, {})
     wait_for("task at work", pids.exists)
+    left = up.chain.in_the_way()
+    assert left is not None
+    assert left.run == run
+    assert left.since is not None
+    assert timedelta(0) < datetime.now(UTC) - left.since < timedelta(minutes=1)
     ours = [up.process.pid, *(int(pid) for pid in pids.read_text().split())]
     every = world.processes()
     assert len(every) > 6

@@ -25,6 +25,8 @@ def spark() -> Iterator[SparkSession]:
         if line.strip() and not line.startswith("#"):
             name, value = line.split(maxsplit=1)
             builder = builder.config(name, value)
+    # A few rows each: no more tasks than workers.
+    builder = builder.config("spark.sql.shuffle.partitions", "2")
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     yield session

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -15,11 +16,13 @@ import pytest
 import yaml
 
 from darkroom.contract import ConfigError, Workspace
-from local_stack import console, credentials, processes
+from local_stack import console, credentials, drive, processes, show
+from local_stack.client import ApiError, OpenRun
 from local_stack.layout import PROJECT, Layout
 from local_stack.pipeline_file import SourceFolder, existing_or_new
 from local_stack.ports import HOST, PortError, choose_ports
 from local_stack.run import run_pipeline
+from local_stack.stack import Running
 from tests.unit.airflow_env.conftest import PIPELINE
 
 
@@ -166,6 +169,12 @@ def bad_inputs(tmp: Path) -> dict[str, tuple[str, str | None, str]]:
             f"error: SOURCE = '{tmp}/one': needs at least two sub-folders, one per class; found: "
             "cat\n",
         ),
+        "no files": (
+            "pets",
+            str(tmp / "bare"),
+            f"error: SOURCE = '{tmp}/bare': no file is in its 2 sub-folders: put each class's "
+            "images there\n",
+        ),
         "no source": (
             "pets",
             None,
@@ -185,23 +194,34 @@ def bad_inputs(tmp: Path) -> dict[str, tuple[str, str | None, str]]:
     }
 
 
-@pytest.mark.parametrize("case", ["missing", "file", "one class", "no source", "name", "clash"])
+@pytest.mark.parametrize(
+    "case", ["missing", "file", "one class", "no files", "no source", "name", "clash"]
+)
 def test_unusable_input_is_one_line_and_nothing_is_started(
     case: str, layout: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "one" / "cat").mkdir(parents=True)
+    for folder in ("one/cat", "bare/cat", "bare/dog"):
+        (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "a.jpg").touch()
     if case == "clash":
         clash = PIPELINE.replace("name: signs", "name: copy").replace("signs_imgs", "copy_imgs")
         (layout.pipelines / "copy.yaml").write_text(clash)
     name, source, message = bad_inputs(tmp_path)[case]
 
-    code = run_pipeline(layout, name, source, approve=False)
+    code = run_pipeline(layout, name, source, approve="no")
 
     assert code == 2
     assert capsys.readouterr() == ("", message)
     assert not layout.workspace.root.exists()
     assert not (layout.pipelines / "pets.yaml").exists()
+
+
+def test_only_yes_approves(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_pipeline(layout, "signs", None, approve="Yes, please") == 2
+
+    problem = "only yes approves; leave it out to be asked"
+    assert capsys.readouterr() == ("", f"error: APPROVE = 'Yes, please': {problem}\n")
+    assert not layout.workspace.root.exists()
 
 
 def test_a_stage_takes_80_columns_at_most(capsys: pytest.CaptureFixture[str]) -> None:
@@ -213,6 +233,25 @@ def test_a_stage_takes_80_columns_at_most(capsys: pytest.CaptureFixture[str]) ->
     assert max(map(len, lines)) <= 80
 
 
+def test_markdown_is_wrapped_between_words_and_its_tables_are_not(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    console.markdown(
+        f"PASS: {'accuracy 0.9551, ' * 5}fine\n\n| a | {'b' * 90} |\n* Model version 1, digest of "
+        f"the file `{'0123-4567' * 7}`, which is its name"
+    )
+
+    assert capsys.readouterr().out.splitlines() == [
+        "  PASS: accuracy 0.9551, accuracy 0.9551, accuracy 0.9551, accuracy 0.9551,",
+        "  accuracy 0.9551, fine",
+        "",
+        f"  | a | {'b' * 90} |",
+        "  * Model version 1, digest of the file",
+        f"    `{'0123-4567' * 7}`, which is",
+        "    its name",
+    ]
+
+
 def test_a_table_cuts_what_does_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
     console.table(("file", "detail"), [("a.jpg", "x" * 100), ("longer.jpg", "short")])
 
@@ -221,6 +260,43 @@ def test_a_table_cuts_what_does_not_fit(capsys: pytest.CaptureFixture[str]) -> N
         "  a.jpg       " + "x" * 63 + "...",
         "  longer.jpg  short",
     ]
+
+
+def test_a_run_in_the_way_is_told_with_its_id_its_age_and_the_remedy(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    since = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+    show.in_the_way("signs_training", OpenRun("manual__1", since))
+    show.in_the_way("signs_training", OpenRun("manual__2", None))
+    show.in_the_way("signs_training", None)
+
+    told = [
+        f"  Waiting for an earlier run of signs_training to end: {run}. To drop it, press Ctrl-C, "
+        "start `make up`, mark that run as failed on Airflow's page, and try again."
+        for run in ("manual__1, since 2026-03-04 05:06 UTC", "manual__2, not yet started")
+    ]
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert " ".join(line.strip() for line in lines) == " ".join(line.strip() for line in told)
+
+
+class Refused:
+    """Stands for a client whose Airflow refuses everything."""
+
+    def __init__(self, *_: str) -> None:
+        raise ApiError("POST /auth/token answered 401: no")
+
+
+def test_what_stops_a_chain_is_one_line_on_the_error_stream(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running = Running(layout, choose_ports(well_known=False), {})
+    monkeypatch.setattr(drive, "run_stack", lambda layout, driver, **_: driver(running))
+    monkeypatch.setattr(drive, "AirflowClient", Refused)
+
+    assert drive.drive(layout, "signs", lambda running, chain: 0) == 1
+
+    assert capsys.readouterr() == ("", "error: POST /auth/token answered 401: no\n")
 
 
 def test_the_file_server_has_an_index_and_two_folders(tmp_path: Path) -> None:
