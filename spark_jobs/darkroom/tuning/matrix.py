@@ -70,7 +70,7 @@ def matrix_bytes(images: int, width: int) -> int:
 
 def matrix_limit(spark: SparkSession) -> int:
     """Bytes of the largest matrix that this Spark application may share among its tasks."""
-    context = spark.sparkContext
+    context: Any = spark.sparkContext
     heaps = [_mebibytes(spark, "spark.driver.memory")]
     if not context.master.startswith("local"):
         heaps.append(_mebibytes(spark, "spark.executor.memory"))

@@ -112,8 +112,9 @@ def _watched(context: SparkContext, description: str, total: int) -> Iterator[No
     finally:
         over.set()
         watcher.join()
-        context.setLocalProperty("spark.jobGroup.id", None)
-        context.setLocalProperty("spark.job.description", None)
+        for name in ("spark.jobGroup.id", "spark.job.description"):
+            # PySpark's stubs do not know that None takes a property away.
+            context.setLocalProperty(name, None)  # type: ignore[arg-type]
     log.info("%s: %d of %d fits done", description, total, total)
 
 

@@ -1,5 +1,6 @@
 """The locks, the environment script, the Makefile and CI, checked as they are committed."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -109,8 +110,14 @@ def test_another_file_of_spark_defaults_replaces_the_local_ones(
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    # As from a person's shell, also when these tests were started by make.
+    outer = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
     return subprocess.run(
-        ["make", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True, check=False
+        ["make", "-C", str(REPOSITORY), *arguments],
+        env={name: value for name, value in os.environ.items() if name not in outer},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
