@@ -30,10 +30,12 @@ def line(text: str = "") -> None:
 
 
 def markdown(text: str) -> None:
-    """Indented Markdown, wrapped at 80 columns; tables stay as they are."""
+    """Indented Markdown, wrapped at 80 columns; tables and lone links stay as they are."""
     for each in text.splitlines():
-        hanging = _INDENT + ("  " if each.startswith("* ") else "")
-        click.echo(_INDENT + each if each.startswith("|") else _wrapped(each, _INDENT, hanging))
+        item = each.startswith("* ")
+        whole = each.startswith("|") or (item and " " not in each.removeprefix("* "))
+        hanging = _INDENT + ("  " if item else "")
+        click.echo(_INDENT + each if whole else _wrapped(each, _INDENT, hanging))
 
 
 def verbatim(text: str) -> None:

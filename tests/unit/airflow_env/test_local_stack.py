@@ -238,7 +238,7 @@ def test_markdown_is_wrapped_between_words_and_its_tables_are_not(
 ) -> None:
     console.markdown(
         f"PASS: {'accuracy 0.9551, ' * 5}fine\n\n| a | {'b' * 90} |\n* Model version 1, digest of "
-        f"the file `{'0123-4567' * 7}`, which is its name"
+        f"the file `{'0123-4567' * 7}`, which is its name\n* [Report](http://{'r' * 80})"
     )
 
     assert capsys.readouterr().out.splitlines() == [
@@ -249,6 +249,7 @@ def test_markdown_is_wrapped_between_words_and_its_tables_are_not(
         "  * Model version 1, digest of the file",
         f"    `{'0123-4567' * 7}`, which is",
         "    its name",
+        f"  * [Report](http://{'r' * 80})",
     ]
 
 
