@@ -31,7 +31,7 @@ query: need-SQL setup  ## ask a deployed function: SQL='SELECT ...'
 	@$(IN_SPARK) spark-submit spark_jobs/query.py --sql "$$SQL"
 
 ##@ Work on it
-.PHONY: test test-unit test-integration test-e2e lint format bench setup lock
+.PHONY: test test-unit test-integration test-e2e test-parity lint format bench setup lock
 # Each suite keeps one core busy and waits a lot, so two run side by side, the longest ones first;
 # what a suite says is shown in one piece when it has ended.
 TWO_AT_A_TIME := $(MAKE) --jobs=2 --output-sync=target
@@ -48,6 +48,11 @@ test-integration: setup  ## tests with real Spark jobs and real Airflow
 
 test-e2e: setup  ## a whole chain through Airflow on a small set
 	@$(MAKE) e2e
+
+test-parity: setup  ## Spark = Keras for all 40 networks (1 hour); [RESUME=yes]
+	@$(IN_SPARK) DARKROOM_PARITY=$(if $(filter yes,$(RESUME)),resume,new) \
+		$(SPARK_BIN)/pytest tests/integration/spark_env/test_parity.py \
+		tests/integration/spark_env/test_seed_programs.py -m "" $(ARGS)
 
 lint: setup  ## ruff, mypy in each environment, import boundaries
 	@$(TWO_AT_A_TIME) lint-spark lint-airflow

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import chain, embedded_features, results, spark_start
+from benchmarks import chain, embedded_features, featurize, results, spark_start
 from benchmarks.results import Row
 from demo.generate import generate
 from demo.parameters import DemoParameters
@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
     "spark_submit_start": spark_start.measure,
     "chain_overhead": chain.measure,
     "embedded_features": _embedded_features,
+    "featurize": featurize.measure,
 }
 """A benchmark's name is the family of its rows (chain_overhead brings ``demo`` as well)."""
 

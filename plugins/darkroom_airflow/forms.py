@@ -9,8 +9,7 @@ from typing import Any
 from airflow.sdk import Param
 
 from darkroom.contract import PipelineConfig
-from darkroom.contract.config import MODEL_FILE_SUFFIXES
-from darkroom.contract.names import BACKBONES
+from darkroom.contract.names import BACKBONES, MODEL_FILE_SUFFIXES
 
 FORCE = "force"
 BACKBONE_CHOICE = "backbones"

@@ -1,1 +1,37 @@
-"""Darkroom: from a folder of labelled images to an approved model that answers from SQL."""
+"""Darkroom: from a folder of labelled images to an approved model that answers from SQL.
+
+The image library's public names are here, for example ``from darkroom import readImages``. They
+are imported when they are first asked for: `darkroom.contract` is part of this package too, and
+is used where there is no Spark.
+"""
+
+import importlib
+from typing import Any
+
+_PUBLIC = {
+    "DeepImageFeaturizer": "darkroom.ml.featurizer",
+    "DeepImagePredictor": "darkroom.ml.predictor",
+    "KerasImageFileEstimator": "darkroom.ml.estimator",
+    "KerasImageFileModel": "darkroom.ml.estimator_model",
+    "KerasImageFileTransformer": "darkroom.ml.image_file_transformer",
+    "KerasTransformer": "darkroom.ml.keras_transformer",
+    "TFTransformer": "darkroom.ml.tf_transformer",
+    "arrayToImageStruct": "darkroom.images",
+    "createResizeImageUDF": "darkroom.ml.reading",
+    "decodeImages": "darkroom.ml.reading",
+    "imageStructToArray": "darkroom.images",
+    "imageStructToRGB": "darkroom.images",
+    "readImages": "darkroom.ml.reading",
+    "registerKerasImageUDF": "darkroom.ml.sql_udf",
+    "resizeImage": "darkroom.images",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

@@ -12,6 +12,7 @@ from darkroom.contract.config import (
     SplitConfig,
     TuningConfig,
     ValidationConfig,
+    WeightsFile,
     check_together,
 )
 from darkroom.contract.errors import (
@@ -22,6 +23,7 @@ from darkroom.contract.errors import (
     GateFailedError,
     MissingInputError,
 )
+from darkroom.contract.names import Engine
 from darkroom.contract.reasons import RejectReason
 from darkroom.contract.results import Check, GateDecision, StageResult, StageStatus, Verdict
 from darkroom.contract.stages import Stage
@@ -33,6 +35,7 @@ __all__ = [
     "ConfigError",
     "DarkroomError",
     "DataError",
+    "Engine",
     "ExitCode",
     "FeaturesConfig",
     "GateConfig",
@@ -50,6 +53,7 @@ __all__ = [
     "TuningConfig",
     "ValidationConfig",
     "Verdict",
+    "WeightsFile",
     "Workspace",
     "check_together",
 ]

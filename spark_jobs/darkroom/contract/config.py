@@ -8,10 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from darkroom.contract.errors import ConfigError
-from darkroom.contract.names import BACKBONES, IDENTIFIER, METRICS, near_matches
+from darkroom.contract.names import (
+    BACKBONES,
+    IDENTIFIER,
+    KERAS_BACKBONES,
+    METRICS,
+    MODEL_FILE_SUFFIXES,
+    SHA256,
+    Engine,
+    near_matches,
+)
 from darkroom.contract.parsing import build
-
-MODEL_FILE_SUFFIXES = (".keras", ".h5")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,16 +76,55 @@ class SplitConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WeightsFile:
+    """Where the weights of one architecture are, and which ones they must be.
+
+    Attributes:
+        uri: A path, or a URI: ``file:``, ``http(s):``, ``s3:``, ``gs:``, ``hdfs:`` and the like.
+        sha256: SHA-256 of the file, 64 hexadecimal digits; without it any file is taken.
+    """
+
+    uri: str
+    sha256: str | None = None
+
+    @classmethod
+    def of(cls, name: str, given: str | Mapping[str, str | None] | WeightsFile) -> WeightsFile:
+        """Reads one entry of ``features.weights``.
+
+        Args:
+            name: The architecture.
+            given: A path or URI, or a mapping of ``uri`` and ``sha256``.
+
+        Raises:
+            ConfigError: The name takes no weights file, or the entry is not usable.
+        """
+        where = f"features.weights.{name}"
+        if name not in KERAS_BACKBONES:
+            remedy = f"only classifiers of keras.applications take a weights file, {name!r} is none"
+            raise ConfigError(where, given, f"{remedy}: {near_matches(name, KERAS_BACKBONES)}")
+        if not isinstance(given, WeightsFile):
+            given = build(cls, {"uri": given} if isinstance(given, str) else given, where)
+        if not given.uri.strip():
+            raise ConfigError(f"{where}.uri", given.uri, "give a path or a URI")
+        if given.sha256 is not None and not SHA256.fullmatch(given.sha256):
+            raise ConfigError(f"{where}.sha256", given.sha256, "give 64 hexadecimal digits")
+        return given
+
+
+@dataclass(frozen=True, kw_only=True)
 class FeaturesConfig:
     """Which pre-trained networks turn images into feature vectors.
 
     Attributes:
         backbones: Names (``embedded``, or a classifier of keras.applications) or model files.
-        weights: Weights file per backbone name, where Keras' own cache is not to be used.
+        weights: Path or URI of the weights per backbone name, where Keras' own cache is not to be
+            used; with a SHA-256 as a mapping of ``uri`` and ``sha256``.
+        engine: What runs the networks, one of `Engine`.
     """
 
     backbones: tuple[str, ...] = ("embedded",)
-    weights: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, str | WeightsFile] = field(default_factory=dict)
+    engine: str = Engine.AUTO.value
 
     def __post_init__(self) -> None:
         if not self.backbones:
@@ -88,6 +134,12 @@ class FeaturesConfig:
                 remedy = f"unknown backbone, {near_matches(name, BACKBONES)}"
                 raise ConfigError("features.backbones", name, remedy)
         _no_repeats("features.backbones", self.backbones)
+        for name, given in self.weights.items():
+            WeightsFile.of(name, given)
+        engines = tuple(engine.value for engine in Engine)
+        if self.engine not in engines:
+            remedy = f"no such engine, {near_matches(self.engine, engines)}"
+            raise ConfigError("features.engine", self.engine, remedy)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,17 @@
-"""Names a configuration may use: backbones, metrics, identifiers."""
+"""Names a configuration may use: backbones, engines, metrics, identifiers."""
 
 from __future__ import annotations
 
 import difflib
 import re
+from enum import StrEnum
 from typing import Final
 
 IDENTIFIER: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 """Pipeline, function and view names: safe in SQL, in URLs and as a file name."""
+
+SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
+"""A digest as text."""
 
 EMBEDDED: Final = "embedded"
 """The backbone whose weights are part of the repository."""
@@ -57,6 +61,23 @@ KERAS_BACKBONES: Final = (
 """The image classifiers of keras.applications, spelled as Keras spells them."""
 
 BACKBONES: Final = (EMBEDDED, *KERAS_BACKBONES)
+
+MODEL_FILE_SUFFIXES: Final = (".keras", ".h5")
+"""What the path of a user's own Keras model ends in."""
+
+POOLINGS: Final = ("avg", "max", "none")
+"""What becomes of a feature map: its means, its maxima, or all of it, flattened."""
+
+
+class Engine(StrEnum):
+    """What runs a network's forward pass; the Keras model says what it has to answer."""
+
+    AUTO = "auto"
+    """The quickest of the others for the model and the machine."""
+    TENSORFLOW = "tensorflow"
+    OPENVINO = "openvino"
+    ONNXRUNTIME = "onnxruntime"
+
 
 METRICS: Final = ("accuracy", "macro_f1", "macro_precision", "macro_recall")
 """Metrics that a gate can hold a candidate to; all in 0..1, higher is better."""

@@ -50,9 +50,9 @@ def build(cls: type[Built], values: object, where: str = "") -> Built:
 
 def _convert(kind: Any, value: object, where: str) -> object:
     if get_origin(kind) in {Union, types.UnionType}:
-        if value is None:
+        if value is None and type(None) in get_args(kind):
             return None
-        kind = next(option for option in get_args(kind) if option is not type(None))
+        kind = _choose(get_args(kind), value)
     if get_origin(kind) is tuple:
         return _convert_list(get_args(kind)[0], value, where)
     if get_origin(kind) is Mapping:
@@ -61,6 +61,14 @@ def _convert(kind: Any, value: object, where: str) -> object:
         assert isinstance(kind, type)
         return build(kind, value, where)
     return _convert_scalar(kind, value, where)
+
+
+def _choose(options: tuple[Any, ...], value: object) -> Any:
+    """Of several kinds the one that a value can be meant as: a mapping is a dataclass."""
+    named = [option for option in options if option is not type(None)]
+    if isinstance(value, Mapping):
+        return next(filter(is_dataclass, named), named[0])
+    return named[0]
 
 
 def _convert_scalar(kind: type, value: object, where: str) -> object:

@@ -61,6 +61,11 @@ class Workspace:
         """Deployed model files, one folder per digest."""
         return self.root / "models"
 
+    @property
+    def engines(self) -> Path:
+        """What inference engines made of model files; all workers must see it."""
+        return self.models / "engines"
+
     def earlier_result(self, pipeline: str, stage: Stage, input_key: str) -> Path:
         """File of the result that a stage had for the same inputs."""
         return self.root / "results" / pipeline / stage / f"{input_key}.json"

@@ -16,7 +16,16 @@ from darkroom.images.pixels import (
     ImageRejectedError,
     decode_rgb,
     load_rgb,
+    read_rgb,
     resize_rgb,
+)
+from darkroom.images.structs import (
+    ImageStruct,
+    arrayToImageStruct,
+    imageStructToArray,
+    imageStructToRGB,
+    resizeImage,
+    rgb_of,
 )
 
 __all__ = [
@@ -24,10 +33,17 @@ __all__ = [
     "PIXEL_PATH_VERSION",
     "ImageFacts",
     "ImageRejectedError",
+    "ImageStruct",
+    "arrayToImageStruct",
     "audit_image",
     "decode_rgb",
+    "imageStructToArray",
+    "imageStructToRGB",
     "image_id_of",
     "load_rgb",
     "perceptual_hash",
+    "read_rgb",
+    "resizeImage",
     "resize_rgb",
+    "rgb_of",
 ]

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import re
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from darkroom.contract import DataError
 
 MODEL_FILE = "model.keras"
 METADATA_FILE = "model.json"
+
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+_SHARED_OBJECT = re.compile(r'("shared_object_id": )(\d+)')
 
 
 @dataclass(frozen=True)
@@ -59,3 +65,31 @@ def sha256_of(file: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def normalise(file: Path) -> None:
+    """Rewrites a Keras archive without what changes from save to save.
+
+    That is: the dates of the members, the date in ``metadata.json``, and the memory addresses that
+    Keras uses as ids of shared objects in ``config.json`` (here numbered in order of appearance).
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(buffer, "w") as new:
+        for name in sorted(old.namelist()):
+            content = _without_date(name, old.read(name))
+            new.writestr(zipfile.ZipInfo(name, date_time=_EPOCH), content)
+    file.write_bytes(buffer.getvalue())
+
+
+def _without_date(name: str, content: bytes) -> bytes:
+    if name == "metadata.json":
+        values = {**json.loads(content), "date_saved": "1980-01-01@00:00:00"}
+        return json.dumps(values, sort_keys=True).encode()
+    if name == "config.json":
+        numbers: dict[str, int] = {}
+
+        def renumber(match: re.Match[str]) -> str:
+            return f"{match[1]}{numbers.setdefault(match[2], len(numbers))}"
+
+        return _SHARED_OBJECT.sub(renumber, content.decode()).encode()
+    return content

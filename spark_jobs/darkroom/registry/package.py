@@ -7,17 +7,15 @@ import io
 import json
 import logging
 import os
-import re
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from darkroom.contract import DarkroomError, GateFailedError
-from darkroom.ml.model_files import METADATA_FILE, MODEL_FILE, ModelCard, sha256_of
+from darkroom.ml.model_files import METADATA_FILE, MODEL_FILE, ModelCard, normalise, sha256_of
 from darkroom.registry.versions import ARTIFACT_FOLDER, MODEL_DIGEST_TAG
 
 if TYPE_CHECKING:
@@ -38,8 +36,6 @@ from pkgutil import extend_path
 
 __path__ = extend_path(__path__, __name__)
 '''
-_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
-_SHARED_OBJECT = re.compile(r'("shared_object_id": )(\d+)')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,20 +83,6 @@ def write_package(model: keras.Model, metadata: Mapping[str, Any], models: Path)
         (files / METADATA_FILE).write_text(text + "\n")
         ModelCard.read(files / METADATA_FILE)
         return _put_in_place(files, models / digest, digest)
-
-
-def normalise(file: Path) -> None:
-    """Rewrites a Keras archive without what changes from save to save.
-
-    That is: the dates of the members, the date in ``metadata.json``, and the memory addresses that
-    Keras uses as ids of shared objects in ``config.json`` (here numbered in order of appearance).
-    """
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(file) as old, zipfile.ZipFile(buffer, "w") as new:
-        for name in sorted(old.namelist()):
-            content = _without_date(name, old.read(name))
-            new.writestr(zipfile.ZipInfo(name, date_time=_EPOCH), content)
-    file.write_bytes(buffer.getvalue())
 
 
 def find_logged(client: MlflowClient, run: Run, digest: str) -> str | None:
@@ -187,20 +169,6 @@ def fetch_package(client: MlflowClient, model_uri: str, digest: str, models: Pat
                 "logged: it was changed afterwards, train again"
             )
         return _put_in_place(files, target, digest)
-
-
-def _without_date(name: str, content: bytes) -> bytes:
-    if name == "metadata.json":
-        values = {**json.loads(content), "date_saved": "1980-01-01@00:00:00"}
-        return json.dumps(values, sort_keys=True).encode()
-    if name == "config.json":
-        numbers: dict[str, int] = {}
-
-        def renumber(match: re.Match[str]) -> str:
-            return f"{match[1]}{numbers.setdefault(match[2], len(numbers))}"
-
-        return _SHARED_OBJECT.sub(renumber, content.decode()).encode()
-    return content
 
 
 def _save_pyfunc(package: ModelPackage, folder: Path, *, model_id: str, run_id: str) -> None:

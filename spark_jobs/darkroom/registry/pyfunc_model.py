@@ -53,12 +53,12 @@ class ImageClassifier(PythonModel):
         return pd.DataFrame(rows, columns=["label", "probability", "probabilities"])
 
     def _decode(self, image: bytes | None) -> NDArray[np.uint8] | None:
-        from darkroom.images import ImageRejectedError, decode_rgb, resize_rgb
+        from darkroom.images import ImageRejectedError, read_rgb
 
         if image is None:
             return None
         try:
-            return resize_rgb(decode_rgb(image), self._height, self._width)
+            return read_rgb(image, self._height, self._width)
         except ImageRejectedError:
             return None
 

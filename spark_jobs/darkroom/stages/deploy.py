@@ -19,6 +19,7 @@ from darkroom.contract import (
 from darkroom.contract import columns as c
 from darkroom.contract.stages import CHAMPION
 from darkroom.lake import Lake
+from darkroom.ml.engines import Engine, prefer
 from darkroom.ml.model_files import METADATA_FILE, MODEL_FILE
 from darkroom.registry.versions import Registry, digest_of
 from darkroom.sql.deployments import Deployment, deployed, publish
@@ -44,6 +45,7 @@ def inputs(config: PipelineConfig, workspace: Workspace, run: StageRun) -> Mappi
         "view": config.view,
         "version": champion.version,
         "model_digest": digest_of(champion),
+        "engine": config.features.engine,
         "images_snapshot": Lake(workspace).snapshot(config.name, c.IMAGES),
     }
 
@@ -101,6 +103,7 @@ def deploy(
         run_id=run.run_id,
     )
     lake = Lake(workspace)
+    prefer(package.model_file, workspace.engines, Engine(config.features.engine))
     register_function(spark, workspace, deployment)
     create_view(spark, lake, config.name, config.view)
     query = smoke_query(config.function, config.view)

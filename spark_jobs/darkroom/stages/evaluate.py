@@ -24,6 +24,7 @@ from darkroom.evaluation.gate import Baseline, decide
 from darkroom.evaluation.metrics import Measured, Prediction, measure, only_one_right
 from darkroom.evaluation.report import ReportData, most_confident_mistakes, write_report
 from darkroom.lake import Lake
+from darkroom.ml.engines import Engine, prepare, ship
 from darkroom.ml.inference import predict_images
 from darkroom.registry import lookup
 from darkroom.registry.package import ModelPackage, fetch_package
@@ -94,7 +95,7 @@ def evaluate(
     digest = tuned["model_digest"]
     package = fetch_package(tracked.client, tuned["model_uri"], digest, workspace.models)
     test = _test_images(spark, config, workspace, run).persist()
-    predictions = _predict(test, package)
+    predictions = _predict(test, package, config, workspace)
     measured = measure(predictions)
     champion = _champion(config, workspace, tracked, digest, test, predictions)
     decision = decide(
@@ -156,14 +157,16 @@ def _test_images(
     return joined.repartition(spark.sparkContext.defaultParallelism)
 
 
-def _predict(test: DataFrame, package: ModelPackage) -> list[Prediction]:
+def _predict(
+    test: DataFrame, package: ModelPackage, config: PipelineConfig, workspace: Workspace
+) -> list[Prediction]:
     """Runs a portable model over the test images; only label and probability come back."""
     from pyspark.sql import functions as f
 
-    card, model = package.card, package.model_file
-    scored = predict_images(
-        test, model, card.height, card.width, image_col=c.IMAGE, output_col=c.VECTOR
-    )
+    card = package.card
+    engine = Engine(config.features.engine)
+    prepared = ship(test.sparkSession, prepare(package.model_file, workspace.engines, engine))
+    scored = predict_images(test, prepared, image_col=c.IMAGE, output_col=c.VECTOR)
     best = f.array_max(c.VECTOR)
     rows: list[Any] = scored.select(
         c.IMAGE_ID,
@@ -205,7 +208,7 @@ def _champion(
     if digest_of(version) == candidate:
         return _Champion(str(version.version), predictions)
     package = registry.fetch(version, workspace.models)
-    return _Champion(str(version.version), _predict(test, package))
+    return _Champion(str(version.version), _predict(test, package, config, workspace))
 
 
 def _with_images(

@@ -9,6 +9,7 @@ from darkroom.backbones.catalog import resolve
 from darkroom.contract import PipelineConfig, Stage, StageResult, StageStatus, Workspace
 from darkroom.contract import columns as c
 from darkroom.lake import Lake
+from darkroom.ml.engines import Engine, prepare, ship
 from darkroom.ml.inference import predict_images
 from darkroom.stages.run import StageRun
 
@@ -54,14 +55,9 @@ def featurize(
     todo = images.select(c.IMAGE_ID, c.IMAGE).join(
         known.select(c.IMAGE_ID), c.IMAGE_ID, "left_anti"
     )
-    features = predict_images(
-        todo,
-        backbone.model_file(workspace.models),
-        backbone.height,
-        backbone.width,
-        image_col=c.IMAGE,
-        output_col=c.VECTOR,
-    )
+    engine = Engine(config.features.engine)
+    prepared = prepare(backbone.model_file(workspace.models), workspace.engines, engine)
+    features = predict_images(todo, ship(spark, prepared), image_col=c.IMAGE, output_col=c.VECTOR)
     rows = features.select(
         c.IMAGE_ID,
         f.lit(backbone.name).alias(c.BACKBONE),

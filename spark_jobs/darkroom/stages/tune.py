@@ -23,7 +23,8 @@ from darkroom.contract import (
 from darkroom.contract import columns as c
 from darkroom.images import PIXEL_PATH_VERSION
 from darkroom.lake import Lake
-from darkroom.ml.inference import predictor
+from darkroom.ml.engines import Engine, PreparedModel, prepare
+from darkroom.ml.inference import image_predictor
 from darkroom.registry import lookup
 from darkroom.registry.package import ModelPackage, log_package, write_package
 from darkroom.registry.tracking import PipelineRun, TrialRecord
@@ -102,7 +103,8 @@ def tune(
     trials = [trial for found in searches for trial in found.trials]
     _log_trials(tracked, data, trials)
     package = _export(data, winner, backbones[winner.best.backbone], workspace)
-    parity = _compare(data, winner, package)
+    prepared = prepare(package.model_file, workspace.engines, Engine(config.features.engine))
+    parity = _compare(data, winner, prepared)
     uri = _log_model(tracked, data, winner.best, package)
     outputs = {
         "mlflow_run_id": tracked.id,
@@ -183,14 +185,13 @@ def _export(
     return write_package(model, metadata, workspace.models)
 
 
-def _compare(data: TrainData, winner: Found, package: ModelPackage) -> float:
+def _compare(data: TrainData, winner: Found, prepared: PreparedModel) -> float:
     """Runs the exported file on a few train images, and the fitted head on their features."""
     images = _parity_images(data, winner)
     vectors = winner.fits.vectors(list(images))
     expected = [winner.head.probabilities(vectors[one][np.newaxis])[0] for one in images]
-    card = package.card
-    run = predictor(str(package.model_file), card.height, card.width)
-    return check_parity(run(list(images.values())), expected, list(images))
+    answers = image_predictor(prepared)(list(images.values()))
+    return check_parity([answer.value for answer in answers], expected, list(images))
 
 
 def _parity_images(data: TrainData, winner: Found) -> Mapping[str, bytes]:

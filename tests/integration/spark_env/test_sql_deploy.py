@@ -109,6 +109,7 @@ def test_the_inputs_name_the_champion_and_the_images(house: House) -> None:
         "version": "1",
         "model_digest": deployed(house.lake)["colours_function"].model_digest,
         "images_snapshot": house.lake.snapshot("colours", "images"),
+        "engine": "auto",
     }
 
 

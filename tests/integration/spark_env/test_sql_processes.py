@@ -16,6 +16,7 @@ import pytest
 
 from darkroom.contract import Stage, Workspace
 from darkroom.lake import Lake
+from darkroom.ml.engines import prepare
 from darkroom.sql.deployments import Deployment, publish
 from tests.integration.spark_env.colour_model import (
     LABELS,
@@ -29,14 +30,16 @@ from tests.integration.spark_env.ports import free_port
 pytestmark = pytest.mark.integration
 
 SPARK_JOBS = Path(__file__).parents[3] / "spark_jobs"
+BARRED = Path(__file__).parent / "barred"
 SPARK_BIN = Path(pyspark.__file__).parent / "bin"
 SQL = "SELECT path, see(image) AS objects FROM seen ORDER BY path"
 START_SECONDS = 240
 
 
 def deploy(workspace: Workspace, version: int) -> None:
-    """Publishes the network of that number as function ``see``."""
+    """Publishes the network of that number as function ``see``, prepared as training leaves it."""
     package = colour_package(workspace.models, version)
+    prepare(package.model_file, workspace.engines)
     deployment = Deployment(
         function="see",
         pipeline="colours",
@@ -63,12 +66,13 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 def environment() -> dict[str, str]:
+    """One in which neither the driver nor a worker can import TensorFlow or Keras."""
     return {
         **os.environ,
         "SPARK_HOME": str(SPARK_BIN.parent),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "PYSPARK_PYTHON": sys.executable,
-        "PYTHONPATH": str(SPARK_JOBS),
+        "PYTHONPATH": os.pathsep.join([str(BARRED), str(SPARK_JOBS)]),
     }
 
 

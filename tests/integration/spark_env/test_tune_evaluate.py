@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from darkroom.contract import (
     StageStatus,
 )
 from darkroom.contract.stages import CHAMPION
-from darkroom.ml.inference import predictor
+from darkroom.ml.engines import network, prepare
+from darkroom.ml.inference import image_predictor
 from darkroom.registry import lookup
 from darkroom.registry.package import fetch_package
 from darkroom.registry.versions import MODEL_DIGEST_TAG, Registry
@@ -183,9 +184,9 @@ def test_the_logged_model_answers_in_a_process_without_the_library(
     package = fetch_package(
         trained.client, tuned["model_uri"], tuned["model_digest"], trained.workspace.models
     )
-    ours = predictor(str(package.model_file), SIDE, SIDE)(pictures)
+    ours = image_predictor(prepare(package.model_file, trained.workspace.engines))(pictures)
     assert [row[0] for row in answer["rows"]] == ["red", "blue", None]
-    for row, vector in zip(answer["rows"][:2], ours, strict=False):
+    for row, (vector, _) in zip(answer["rows"][:2], map(astuple, ours), strict=False):
         assert vector is not None
         np.testing.assert_allclose(row[2], vector, atol=1e-6)
         assert row[1] == pytest.approx(vector.max(), abs=1e-6)
@@ -235,6 +236,13 @@ def test_a_failed_gate_fails_the_stage_for_good_and_shows_its_report(house: Hous
 def test_too_few_test_images_go_to_a_person(trained: House, mlflow_uri: str) -> None:
     result = trained.evaluate(min_test_images=11)
     assert (result.status, result.outputs["verdict"]) == (StageStatus.DONE, "INCONCLUSIVE")
+
+
+def test_evaluation_runs_what_tuning_has_prepared_and_loads_no_keras_model(
+    trained: House, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "read_network", None)
+    assert trained.evaluate().outputs["test_images"] == 10
 
 
 def test_the_champion_is_judged_on_the_same_images(house: House) -> None:

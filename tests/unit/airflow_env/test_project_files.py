@@ -20,6 +20,7 @@ COMMANDS = [
     "test-unit",
     "test-integration",
     "test-e2e",
+    "test-parity",
     "lint",
     "format",
     "bench",

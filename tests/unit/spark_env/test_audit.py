@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from PIL import Image
 
 from darkroom.contract import RejectReason
 from darkroom.images import ImageFacts, ImageRejectedError, audit_image, image_id_of
-from tests.unit.spark_env.pictures import encode, photo
+from tests.unit.spark_env.pictures import encode, noise, photo
 
 
 def test_facts_of_a_known_picture() -> None:
@@ -95,18 +96,39 @@ def facts_or_rejection(data: bytes) -> ImageFacts | ImageRejectedError:
         return rejected
 
 
-@settings(max_examples=250, deadline=None)
+ORIGINALS = [photo(n, kind) for n, kind in enumerate(("JPEG", "PNG", "GIF", "TIFF", "WEBP"))]
+ORIGINALS += [
+    encode(Image.fromarray(noise(7)), "JPEG", progressive=True),
+    encode(Image.fromarray(noise(8)), "TIFF", compression="tiff_lzw"),
+]
+
+slices = st.tuples(st.integers(0, 5000), st.integers(0, 60))
+
+
+@settings(max_examples=300, deadline=timedelta(seconds=20))
 @given(
-    original=st.sampled_from([photo(n, kind) for n, kind in enumerate(("JPEG", "PNG") * 2)]),
-    changes=st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), min_size=1, max_size=6),
+    original=st.sampled_from(ORIGINALS),
+    changes=st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=6),
+    removed=slices,
+    doubled=slices,
     cut=st.integers(0, 40),
 )
 def test_damaged_bytes_are_accepted_only_if_pillow_decodes_all_of_them(
-    original: bytes, changes: list[tuple[int, int]], cut: int
+    original: bytes,
+    changes: list[tuple[int, int]],
+    removed: tuple[int, int],
+    doubled: tuple[int, int],
+    cut: int,
 ) -> None:
     data = bytearray(original[: len(original) - cut])
     for position, value in changes:
         data[position % len(data)] = value
+    gap = removed[0] % len(data)
+    del data[gap : gap + removed[1]]
+    if not data:
+        return
+    start = doubled[0] % len(data)
+    data[start:start] = data[start : start + doubled[1]]
     found = facts_or_rejection(bytes(data))
     if isinstance(found, ImageRejectedError):
         assert found.detail == " ".join(found.detail.split()) != ""
@@ -123,4 +145,9 @@ def test_damaged_bytes_are_accepted_only_if_pillow_decodes_all_of_them(
 def test_bytes_that_are_no_picture_get_a_reason(data: bytes) -> None:
     found = facts_or_rejection(data)
     assert isinstance(found, ImageRejectedError)
-    assert found.reason in {RejectReason.EMPTY, RejectReason.NOT_AN_IMAGE, RejectReason.CORRUPT}
+    assert found.reason in {
+        RejectReason.EMPTY,
+        RejectReason.NOT_AN_IMAGE,
+        RejectReason.CORRUPT,
+        RejectReason.TRUNCATED,
+    }

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darkroom.contract import ConfigError, PipelineConfig, check_together
+from darkroom.contract import ConfigError, PipelineConfig, WeightsFile, check_together
 from darkroom.contract.config import with_overrides
 from darkroom.contract.names import BACKBONES, IDENTIFIER
 
@@ -36,6 +36,13 @@ def test_smallest_configuration_gets_the_defaults() -> None:
     assert config.schedule is None
 
 
+def test_weights_are_a_path_or_a_path_with_a_digest() -> None:
+    given = {"ResNet50": "a.h5", "VGG16": {"uri": "s3://b/c.h5", "sha256": "aB" * 32}}
+    weights = PipelineConfig.from_mapping(changed(features__weights=given)).features.weights
+    with_digest = WeightsFile(uri="s3://b/c.h5", sha256="aB" * 32)
+    assert weights == {"ResNet50": "a.h5", "VGG16": with_digest}
+
+
 def test_integers_are_accepted_where_numbers_are_wanted() -> None:
     config = PipelineConfig.from_mapping(changed(gate__thresholds={"accuracy": 1}))
     assert config.gate.thresholds["accuracy"] == 1.0
@@ -48,6 +55,10 @@ def test_integers_are_accepted_where_numbers_are_wanted() -> None:
             changed(features__backbones=["resnet5"]),
             "features.backbones = 'resnet5': unknown backbone, "
             "did you mean ResNet50 or ResNet152 or ResNet50V2?",
+        ),
+        (
+            changed(features__engine="openvno"),
+            "features.engine = 'openvno': no such engine, did you mean openvino?",
         ),
         (
             changed(gate__thresholds={"acuracy": 0.9}),
@@ -96,6 +107,28 @@ def test_integers_are_accepted_where_numbers_are_wanted() -> None:
         (
             changed(split__test_share=1),
             "split.test_share = 1.0: give a number between 0 and 1",
+        ),
+        (
+            changed(features__weights={"ResNet5": "a.h5"}),
+            "features.weights.ResNet5 = 'a.h5': only classifiers of keras.applications take a "
+            "weights file, 'ResNet5' is none: did you mean ResNet50 or ResNet152 or ResNet50V2?",
+        ),
+        (
+            changed(features__weights={"ResNet50": {"uri": "a.h5", "sha256": "12"}}),
+            "features.weights.ResNet50.sha256 = '12': give 64 hexadecimal digits",
+        ),
+        (
+            changed(features__weights={"ResNet50": {"uri": "a.h5", "md5": "12"}}),
+            "features.weights.ResNet50.md5 = '12': there is no such field, known are uri, sha256",
+        ),
+        (changed(features__weights={"ResNet50": 3}), "features.weights.ResNet50 = 3: give text"),
+        (
+            changed(features__weights={"ResNet50": None}),
+            "features.weights.ResNet50 = None: give text",
+        ),
+        (
+            changed(features__weights={"ResNet50": " "}),
+            "features.weights.ResNet50.uri = ' ': give a path or a URI",
         ),
         (changed(tuning="fast"), "tuning = 'fast': give a mapping of fields"),
     ],

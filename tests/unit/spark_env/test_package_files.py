@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from darkroom.contract import DataError
-from darkroom.registry.package import ModelPackage, normalise, write_package
+from darkroom.ml.model_files import normalise
+from darkroom.registry.package import ModelPackage, write_package
 
 METADATA = {"labels": ["a", "b"], "height": 4, "width": 4, "backbone": "none"}
 BUILD = """

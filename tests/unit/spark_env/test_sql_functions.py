@@ -13,9 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from darkroom.contract import DataError
+from darkroom.ml.engines import Engine, PreparedModel
+from darkroom.ml.inference import Prediction
+from darkroom.ml.ranking import rank
 from darkroom.sql import functions
 from darkroom.sql.deployments import Deployment
-from darkroom.sql.functions import rank, recognizer
+from darkroom.sql.functions import recognizer
 
 LABELS = ("stop", "yield", "left")
 
@@ -41,7 +44,7 @@ def test_of_equals_the_first_label_comes_first() -> None:
 
 @pytest.mark.parametrize("scores", [[], [None], [None, None, None]])
 def test_nothing_readable_gives_nulls(scores: list[None]) -> None:
-    assert rank(scores, LABELS).to_pylist() == scores  # type: ignore[arg-type]
+    assert rank(scores, LABELS).to_pylist() == scores
 
 
 @given(
@@ -74,15 +77,17 @@ def test_a_model_with_other_outputs_than_labels_is_refused() -> None:
 def run(batches: list[pa.Array], monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], int]:
     """Runs a recognizer whose model says yes to every picture; counts how often it is loaded."""
     loads = []
+    prepared = PreparedModel(Engine.OPENVINO, "m.xml", (), ())
 
-    def load(model_file: str, height: int, width: int) -> Any:
-        loads.append((model_file, height, width))
+    def load(model: PreparedModel) -> Any:
+        loads.append(model)
         return lambda images: [
-            None if image is None else np.array([0, 1, 0], np.float32) for image in images
+            Prediction(None if image is None else np.array([0, 1, 0], np.float32))
+            for image in images
         ]
 
-    monkeypatch.setattr(functions, "predictor", load)
-    answers: Iterator[pa.Array] = recognizer("f", "m.keras", 8, 16, LABELS)(iter(batches))
+    monkeypatch.setattr(functions, "image_predictor", load)
+    answers: Iterator[pa.Array] = recognizer("f", prepared, LABELS)(iter(batches))
     return [batch.to_pylist() for batch in answers], len(loads)
 
 

@@ -1,0 +1,370 @@
+"""KerasImageFileEstimator: real trainings in Spark tasks, of networks that must learn."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pyspark.ml import Pipeline
+from pyspark.ml.evaluation import BinaryClassificationEvaluator, MulticlassClassificationEvaluator
+from pyspark.ml.functions import array_to_vector
+from pyspark.ml.tuning import ParamGridBuilder, TrainValidationSplit
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from darkroom.contract import ConfigError, DarkroomError, DataError, MissingInputError
+from darkroom.ml.estimator import KerasImageFileEstimator
+from darkroom.ml.estimator_model import KerasImageFileModel
+from darkroom.ml.training_folder import engines_beside
+from tests.integration.spark_env import colour_training as colours
+
+pytestmark = pytest.mark.integration
+
+LEARNS = {"name": "adam", "learning_rate": 0.3}
+FIT = {"batch_size": 8, "epochs": 8}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DARKROOM_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def frame(spark: SparkSession) -> DataFrame:
+    made = spark.createDataFrame(
+        colours.rows(20), "image binary, name string, number long, hot array<double>"
+    )
+    return made.withColumn("vector", array_to_vector(F.col("hot"))).repartition(2).cache()
+
+
+def estimator(**params: Any) -> KerasImageFileEstimator:
+    given: dict[str, Any] = {
+        "inputCol": "image",
+        "outputCol": "probabilities",
+        "labelCol": "name",
+        "modelFn": colours.network,
+        "kerasOptimizer": LEARNS,
+        "kerasFitParams": FIT,
+        "engine": "tensorflow",
+    }
+    return KerasImageFileEstimator(**(given | params))
+
+
+@pytest.fixture(scope="module")
+def model(frame: DataFrame) -> KerasImageFileModel:
+    return estimator(predictionCol="prediction").fit(frame)
+
+
+def test_a_network_learns_and_answers_probabilities(
+    model: KerasImageFileModel, frame: DataFrame
+) -> None:
+    assert model.classes == ["blue", "red"]
+    assert {name: len(values) for name, values in model.history.items()} == {
+        "accuracy": 8,
+        "loss": 8,
+    }
+    assert model.history["accuracy"][-1] == 1.0
+    assert model.history["loss"][-1] < model.history["loss"][0]
+    with_null = frame.select("image", "number").unionByName(
+        frame.limit(1).select(F.lit(b"no picture").alias("image"), F.lit(7).alias("number"))
+    )
+    answered = model.copy({model.errorCol: "reason"}).transform(with_null).collect()
+    for row in answered[:-1]:
+        assert row["prediction"] == row["number"]
+        assert row["probabilities"][row["number"]] > 0.5
+        assert row["probabilities"].toArray().sum() == pytest.approx(1)
+    assert answered[-1]["probabilities"] is answered[-1]["prediction"] is None
+    assert answered[-1]["reason"].startswith("NOT_AN_IMAGE")
+
+
+def test_labels_losses_and_partitions_that_mean_the_same_train_the_same_network(
+    model: KerasImageFileModel, frame: DataFrame
+) -> None:
+    own = estimator()
+    sparse = "sparse_categorical_crossentropy"
+    changes: list[dict[Any, Any]] = [
+        {own.labelCol: "number"},
+        {own.labelCol: "hot"},
+        {own.labelCol: "vector", own.kerasLoss: sparse},
+        {own.labelCol: "number", own.kerasLoss: sparse},
+        {own.kerasFitParams: FIT | {"seed": 1}},
+    ]
+    expected = colours.weights_of(model.getModelFile())
+    *fitted, seeded = own.fit(frame.orderBy("image").repartition(5), changes)
+    for other in fitted:
+        # To the last digit: the same rows in the same order, from the same seed.
+        assert all(map(np.array_equal, colours.weights_of(other.getModelFile()), expected))
+    assert [other.classes for other in fitted] == [[0, 1]] * 4
+    assert not any(map(np.array_equal, colours.weights_of(seeded.getModelFile()), expected[:1]))
+
+
+def test_a_search_trains_in_parallel_tasks_and_finds_the_best(
+    frame: DataFrame, tmp_path: Path
+) -> None:
+    diary = str(tmp_path)
+
+    def network() -> Any:
+        os.environ[colours.DIARY] = diary
+        return colours.diary_network()
+
+    stage = estimator(modelFn=network, labelCol="number", predictionCol="prediction")
+    rates = [{"name": "sgd", "learning_rate": rate} for rate in (1e-9, 0.5)]
+    sizes = [{"batch_size": size, "epochs": 8} for size in (4, 16)]
+    grid = (
+        ParamGridBuilder()
+        .addGrid(stage.kerasOptimizer, rates)
+        .addGrid(stage.kerasFitParams, sizes)
+        .build()
+    )
+    best = TrainValidationSplit(
+        estimator=stage,
+        estimatorParamMaps=grid,
+        evaluator=MulticlassClassificationEvaluator(labelCol="number", metricName="accuracy"),
+        seed=3,
+        parallelism=2,
+    ).fit(frame)
+    metrics = dict(
+        zip([grid_key(point, stage) for point in grid], best.validationMetrics, strict=True)
+    )
+    assert metrics[0.5, 4] == 1.0
+    assert max(metrics[1e-9, 4], metrics[1e-9, 16]) < 0.9
+    assert isinstance(best.bestModel, KerasImageFileModel)
+    assert best.bestModel.history["accuracy"][-1] == 1.0
+    # One call checks the grid, four train it; the best is checked and trained anew.
+    processes = [name.partition("-")[0] for name in os.listdir(diary)]
+    assert len(processes) == 7
+    assert len(set(processes)) == 2
+
+
+def grid_key(point: Any, stage: KerasImageFileEstimator) -> tuple[float, int]:
+    return point[stage.kerasOptimizer]["learning_rate"], point[stage.kerasFitParams]["batch_size"]
+
+
+def test_one_unit_class_weights_and_early_stopping(frame: DataFrame) -> None:
+    stage = estimator(modelFn=colours.one_unit, labelCol="number")
+    stopped = {
+        "epochs": 40,
+        "batch_size": 8,
+        "validation_split": 0.25,
+        "early_stopping": {"monitor": "val_loss", "patience": 1, "min_delta": 1.0},
+        "class_weight": {0: 1.0, 1: 2.0},
+    }
+    stage.setKerasFitParams(stopped).setKerasLoss("binary_crossentropy")
+    model = stage.fit(frame)
+    # No epoch is better than the first by as much as asked.
+    assert {name: len(values) for name, values in model.history.items()} == {
+        "accuracy": 2,
+        "loss": 2,
+        "val_accuracy": 2,
+        "val_loss": 2,
+    }
+    answers = model.transform(frame).select("number", "probabilities")
+    assert all(row[1].size == 2 and sum(row[1]) == pytest.approx(1) for row in answers.collect())
+    ranked = BinaryClassificationEvaluator(labelCol="number", rawPredictionCol="probabilities")
+    assert ranked.evaluate(answers) == 1.0
+
+
+def test_a_model_file_is_trained_further(
+    model: KerasImageFileModel, frame: DataFrame, tmp_path: Path
+) -> None:
+    file = tmp_path / "trained.keras"
+    shutil.copy(model.getModelFile(), file)
+    further = estimator(modelFn=None, modelFile=file).fit(frame)
+    assert further.history["loss"][0] < model.history["loss"][-1]
+    assert further.getModelFile() != str(file)
+    file.unlink()
+    with pytest.raises(MissingInputError, match=f"^there is no model file {file}$"):
+        estimator(modelFn=None, modelFile=file).fit(frame)
+
+
+SCORE = """
+import json, sys
+from pyspark.ml import PipelineModel
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+model = PipelineModel.load(sys.argv[1])
+frame = spark.read.parquet(sys.argv[2]).orderBy("uri")
+rows = model.transform(frame).select("probabilities").collect()
+last = model.stages[-1]
+print(json.dumps([[list(row[0]) for row in rows], last.history, last.classes]))
+assert "tensorflow" not in sys.modules
+"""
+
+
+def test_a_saved_pipeline_answers_the_same_in_a_new_process(
+    spark: SparkSession, tmp_path: Path, cache: Path
+) -> None:
+    uris = []
+    for n, (label, shift) in enumerate((name, n) for n in range(6) for name in colours.NAMES):
+        file = tmp_path / f"{n:02}.png"
+        file.write_bytes(colours.picture(label, shift))
+        uris.append((file.as_uri().replace("///", "/"), label))
+    frame = spark.createDataFrame(uris, "uri string, name string")
+    stage = estimator(
+        inputCol="uri",
+        modelFn=colours.loaded_network,
+        imageLoader=colours.load,
+        kerasFitParams={"batch_size": 4, "epochs": 3, "callbacks": ["TerminateOnNaN"]},
+    )
+    Pipeline(stages=[stage]).save(str(tmp_path / "untrained"))
+    (loaded,) = Pipeline.load(str(tmp_path / "untrained")).getStages()
+    assert loaded.explainParams().replace(loaded.uid, stage.uid).count("current:") == 8
+    assert isinstance(loaded, KerasImageFileEstimator)
+    assert loaded.getModelFn() == f"{colours.__name__}:loaded_network"
+    trained = Pipeline(stages=[loaded]).fit(frame)
+    trained.save(str(tmp_path / "trained"))
+    frame.coalesce(1).write.parquet(str(tmp_path / "uris"))
+    here = trained.transform(frame.orderBy("uri")).select("probabilities").collect()
+
+    # What the training prepared for the engine is found by digest: no TensorFlow on the driver.
+    last = trained.stages[-1]
+    assert isinstance(last, KerasImageFileModel)
+    made = engines_beside(Path(last.getModelFile()))
+    shutil.copytree(made, tmp_path / "other cache" / "engines")
+    done = subprocess.run(
+        [sys.executable, "-c", SCORE, str(tmp_path / "trained"), str(tmp_path / "uris")],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"DARKROOM_CACHE": str(tmp_path / "other cache")},
+    )
+    assert done.returncode == 0, done.stderr
+    answers, history, classes = json.loads(done.stdout.splitlines()[-1])
+    assert answers == [list(row[0]) for row in here]
+    assert history == last.history
+    assert classes == ["blue", "red"]
+    assert not list(cache.glob("training/*/*/rows"))
+
+
+def test_bad_rows_are_an_error_or_left_out(
+    spark: SparkSession, model: KerasImageFileModel, frame: DataFrame
+) -> None:
+    bad = spark.createDataFrame(
+        [(b"no picture", "red"), (None, "red"), (colours.picture("red", 50), None)],
+        "image binary, name string",
+    )
+    mixed = frame.select("image", "name").union(bad)
+    with pytest.raises(DataError) as caught:
+        estimator().fit(mixed)
+    assert str(caught.value) == (
+        "3 of 43 training rows cannot be used, the first: NOT_AN_IMAGE: no known image format "
+        "starts with bytes 6e 6f 20 70 69 63 74 75 72 65 (badImages='drop' leaves them out)"
+    )
+    cleaned = estimator(badImages="drop").fit(mixed)
+    assert all(
+        map(
+            np.array_equal,
+            colours.weights_of(cleaned.getModelFile()),
+            colours.weights_of(model.getModelFile()),
+        )
+    )
+
+
+def test_a_failed_training_names_its_param_map_and_spares_the_others(frame: DataFrame) -> None:
+    stage = estimator()
+    changes: list[dict[Any, Any]] = [
+        {stage.kerasOptimizer: {"name": "sgd", "learning_rate": float("inf")}},
+        {stage.kerasOptimizer: "adam"},
+    ]
+    models = stage.fitMultiple(frame, changes)
+    message = (
+        "the training of param map 1 of 2 (kerasOptimizer={'name': 'sgd', 'learning_rate': inf}) "
+        "failed: the loss is nan after epoch 1: lower the learning rate, or check the range of "
+        "the inputs"
+    )
+    with pytest.raises(DarkroomError, match=f"^{re.escape(message)}$"):
+        next(models)
+    ((index, model),) = list(models)
+    assert index == 1
+    assert len(model.history["loss"]) == 8
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (
+            {"modelFn": colours.three_classes},
+            "modelFn = 'three_classes': it answers 3 values and the labels have 2 classes: end it "
+            "in 2 units",
+        ),
+        (
+            {"modelFn": colours.one_unit},
+            "kerasLoss = 'categorical_crossentropy': a network with one unit needs "
+            "binary_crossentropy, or two units",
+        ),
+        (
+            {"modelFn": colours.no_network},
+            "modelFn = 'no_network': give a keras.Model, this is a str",
+        ),
+        (
+            {"kerasOptimizer": {"name": "adam", "learning_rat": 1}},
+            "kerasOptimizer.learning_rat = 1: Adam has no such argument, did you mean "
+            "learning_rate?",
+        ),
+        (
+            {"kerasFitParams": {"early_stopping": {"monitor": "loss", "pateince": 1}}},
+            "kerasFitParams.EarlyStopping.pateince = 1: EarlyStopping has no such argument, did "
+            "you mean patience or baseline?",
+        ),
+        (
+            {"kerasFitParams": {"class_weight": {"rad": 1}}},
+            "kerasFitParams.class_weight.rad = 1.0: no such class, did you mean red?",
+        ),
+        (
+            {"classLabels": ["blue", "green", "red"]},
+            "modelFn = 'network': it answers 2 values and the labels have 3 classes: end it in 3 "
+            "units",
+        ),
+        (
+            {"labelCol": "image"},
+            "labelCol = 'image': its type is binary: a label is a string, a whole number, or a "
+            "one-hot array or vector",
+        ),
+        (
+            {"imageLoader": colours.load},
+            "inputCol = 'image': it holds bytes, and imageLoader takes a path or URI: give a "
+            "STRING column",
+        ),
+        (
+            {"modelFile": "net.keras"},
+            "modelFile = 'net.keras': set either modelFile or modelFn, not both",
+        ),
+    ],
+)
+def test_what_cannot_be_trained_is_said_before_any_training(
+    params: dict[str, Any], message: str, frame: DataFrame
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        estimator(**params).fit(frame)
+    assert str(caught.value) == message
+
+
+def test_a_network_without_probabilities_is_refused(frame: DataFrame) -> None:
+    with pytest.raises(ConfigError, match=r"^modelFn = 'logits': it does not answer probabilities"):
+        estimator(modelFn=colours.logits).fit(frame)
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ("'only'", "labelCol 'label' holds one class, 'only': two are needed"),
+        ("-1", "labelCol 'label' holds -1: numbers must be class indices 0, 1, 2, ...; use "),
+        ("cast(null as string)", "labelCol 'label' holds no label: there is nothing to train on"),
+        ("array(1)", "labelCol 'label' holds one class, 0: two are needed"),
+    ],
+)
+def test_unusable_labels(label: str, message: str, frame: DataFrame) -> None:
+    with pytest.raises(DataError) as caught:
+        estimator(labelCol="label").fit(frame.withColumn("label", F.expr(label)))
+    assert str(caught.value).startswith(message)
