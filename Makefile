@@ -33,8 +33,8 @@ query: need-SQL setup  ## ask a deployed function: SQL='SELECT ...'
 ##@ Work on it
 .PHONY: test test-unit test-integration test-e2e test-parity lint format bench setup lock
 # Each suite keeps one core busy and waits a lot, so two run side by side, the longest ones first;
-# what a suite says is shown in one piece when it has ended.
-TWO_AT_A_TIME := $(MAKE) --jobs=2 --output-sync=target
+# what a suite says is shown in one piece when it has ended. A failed one does not keep the others.
+TWO_AT_A_TIME := $(MAKE) --jobs=2 --keep-going --output-sync=target
 test: setup  ## lint and all tests (15 minutes)
 	@echo "Lint and tests, two at a time; each is shown when it has ended"
 	@$(TWO_AT_A_TIME) lint-spark lint-airflow integration-spark integration-airflow e2e \

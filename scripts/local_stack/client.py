@@ -131,8 +131,8 @@ class AirflowClient:
         return [str(event["source_run_id"]) for event in self._get_known(path)["asset_events"]]
 
     def tasks(self, dag: str, run: str) -> list[TaskState]:
-        """All tasks of a run."""
-        path = f"{_run(dag, run)}/taskInstances?limit=100"
+        """All tasks of a run, those that have ended in the order of their ends."""
+        path = f"{_run(dag, run)}/taskInstances?limit=100&order_by=end_date"
         return [
             TaskState(
                 task=item["task_id"],

@@ -14,6 +14,9 @@ _WANTED = {
     "sql": ("SQL_PORT", 10000),
 }
 
+ANY_PORTS = {variable: "0" for variable, _ in _WANTED.values()}
+"""Environment of a stack that runs beside others."""
+
 
 class PortError(Exception):
     """A port that was asked for cannot be used; the message is one line for a person."""
@@ -40,15 +43,15 @@ class Ports:
         return f"http://{HOST}:{port}"
 
 
-def choose_ports(well_known: bool) -> Ports:
-    """Chooses free ports.
+def choose_ports() -> Ports:
+    """Chooses free ports: the usual ones (8080, 5000, 8090, 10000) where they are free.
 
-    Args:
-        well_known: True to prefer the usual ones (8080, 5000, 8090, 10000) where they are free.
+    They are the same each time for the sake of the links that tasks keep, which should still open
+    when the stack is started again.
 
     Returns:
         Ports that were free a moment ago; ``AIRFLOW_PORT``, ``MLFLOW_PORT``, ``FILES_PORT``
-        and ``SQL_PORT`` decide where they are set.
+        and ``SQL_PORT`` decide where they are set, and 0 stands for any free port.
 
     Raises:
         PortError: A port that one of these variables names is taken or is no port.
@@ -57,16 +60,16 @@ def choose_ports(well_known: bool) -> Ports:
     chosen = {}
     for name, (variable, usual) in _WANTED.items():
         given = os.environ.get(variable)
-        chosen[name] = (
-            _given(variable, given) if given else _free(usual if well_known else 0, taken)
-        )
+        chosen[name] = _given(variable, given, taken) if given else _free(usual, taken)
         taken.add(chosen[name])
     return Ports(**chosen)
 
 
-def _given(variable: str, text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise PortError(f"{variable} = {text!r}: give a port number between 1 and 65535")
+def _given(variable: str, text: str, taken: set[int]) -> int:
+    if not text.isdecimal() or not int(text) < 65536:
+        raise PortError(f"{variable} = {text!r}: give a port number up to 65535, or 0 for any")
+    if text == "0":
+        return _free(0, taken)
     if not _is_free(int(text)):
         raise PortError(f"{variable} = {text!r}: something else listens there, give another port")
     return int(text)

@@ -78,13 +78,7 @@ def _rejected(outputs: Mapping[str, Any]) -> None:
 
 def _gate(decision: GateDecision) -> None:
     console.line()
-    listed = [
-        (check.name, _number(check.value), _number(check.threshold), check.verdict)
-        for check in decision.checks
-    ]
-    console.table(("gate", "value", "needed", "verdict"), listed)
+    console.table(
+        ("gate", "value", "needed", "verdict"), [check.cells for check in decision.checks]
+    )
     console.line()
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"

@@ -57,8 +57,8 @@ def run_stack(
     Args:
         layout: Where everything is.
         driver: Called in a thread of its own once all services work; its result is the exit code.
-        people: True for a stack that people use: the usual ports, DAG files are read again and
-            again, and a triggerer.
+        people: True for a stack that people use: DAG files are read again and again, a triggerer
+            and the SQL gateway run.
         extra: More environment variables for Airflow.
 
     Returns:
@@ -69,7 +69,7 @@ def run_stack(
         PortError: A port that was asked for is taken.
     """
     with _only_one(layout) as state_file:
-        ports = choose_ports(well_known=people)
+        ports = choose_ports()
         environment = airflow_environment(layout, ports, quick=not people, extra=extra)
         prepare(layout, environment)
         processes.adopt_orphans()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from local_stack.layout import PROJECT, Layout
+from local_stack.ports import ANY_PORTS
 
 SPARK_PYTHON = Layout.from_environment().spark_venv / "bin" / "python"
 AIRFLOW_PYTHON = Layout.from_environment().airflow_venv / "bin" / "python"
@@ -44,6 +45,7 @@ class Place:
     def environment(self) -> dict[str, str]:
         return {
             **os.environ,
+            **ANY_PORTS,
             "DARKROOM_WORKSPACE": str(self.workspace),
             "DARKROOM_PIPELINES": str(self.pipelines),
             "PYTHONPATH": os.pathsep.join(

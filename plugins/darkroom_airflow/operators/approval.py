@@ -10,6 +10,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Asset, Param, XComArg
 from airflow.sdk.exceptions import AirflowFailException
 
+from darkroom.contract import GateDecision
 from darkroom_airflow.links import file_url
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ APPROVED = (
     "requested_run_id",
 )
 """Options of the stage promote that come from an approval."""
+
+_SUBJECT = "May {which} of {name} become champion?"
 
 
 class ChallengerApprovalOperator(ApprovalOperator):
@@ -45,7 +48,7 @@ class ChallengerApprovalOperator(ApprovalOperator):
 
     def __init__(self, *, challenger: Asset, timeout_hours: float, **kwargs: Any) -> None:
         super().__init__(
-            subject=f"May the new model {challenger.uri} become champion?",
+            subject=_SUBJECT.format(name=_model_name(challenger), which="the newest version"),
             defaults=self.REJECT,
             response_timeout=timedelta(hours=timeout_hours),
             ignore_downstream_trigger_rules=True,
@@ -72,7 +75,11 @@ class ChallengerApprovalOperator(ApprovalOperator):
 
     def execute(self, context: Context) -> Any:
         """Asks; the task then waits without a process."""
-        self.body = request_text(self.newest(context))
+        model = self.newest(context)
+        self.subject = _SUBJECT.format(
+            name=_model_name(self.challenger), which=f"version {model['version']}"
+        )
+        self.body = request_text(model)
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
@@ -112,18 +119,23 @@ class ChallengerApprovalOperator(ApprovalOperator):
 
 
 def request_text(model: Mapping[str, Any]) -> str:
-    """The essence of the gate's decision, in Markdown."""
-    metrics = "\n".join(f"| {name} | {value:.4f} |" for name, value in model["metrics"].items())
+    """The essence of the gate's decision, in Markdown.
+
+    Args:
+        model: The extra of the challenger's event.
+    """
+    decision = GateDecision.from_json(model["decision"])
+    checks = "\n".join(f"| {' | '.join(check.cells)} |" for check in decision.checks)
+    reasons = "".join(f"* {reason}\n" for reason in decision.reasons)
     against = model["champion_version"]
     compared = f"champion version {against}" if against else "no champion yet"
     return f"""\
-**Verdict: {model["verdict"]}** ({compared}, {model["test_images"]} held-out images)
+**Verdict: {decision.verdict}** ({compared}, {model["test_images"]} held-out images)
 
-{model["summary"]}
-
-| metric | value |
-|---|---|
-{metrics}
+{reasons}
+| check | value | needed | verdict |
+|---|---|---|---|
+{checks}
 
 * Model version {model["version"]}, digest `{model["model_digest"]}`
 * Decision `{model["decision_digest"]}`
@@ -132,6 +144,11 @@ def request_text(model: Mapping[str, Any]) -> str:
 
 *Approve* needs a reason below: without one the question is asked again.
 """
+
+
+def _model_name(challenger: Asset) -> str:
+    """The pipeline's: ``darkroom://<pipeline>/challenger``."""
+    return challenger.uri.split("/")[2]
 
 
 def _report_line(report: str | None) -> str:

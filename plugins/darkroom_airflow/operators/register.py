@@ -55,14 +55,13 @@ class RegisterOperator(StageOperator):
         }
         decided = {
             name: evaluation.outputs[name]
-            for name in ("verdict", "metrics", "test_images", "champion_version")
+            for name in ("verdict", "decision", "test_images", "champion_version")
         }
         return {
             **registered,
             **decided,
             "report": evaluation.report,
             "training_run_id": str(context["run_id"]),
-            "summary": evaluation.summary,
         }
 
 

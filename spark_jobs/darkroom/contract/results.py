@@ -91,6 +91,15 @@ class Check:
     threshold: float | None
     reason: str
 
+    @property
+    def cells(self) -> tuple[str, str, str, str]:
+        """Name, value, threshold and verdict as texts for a table; ``-`` where there is none."""
+        return self.name, _cell(self.value), _cell(self.threshold), str(self.verdict)
+
+
+def _cell(number: float | None) -> str:
+    return "-" if number is None else f"{number:.4g}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class GateDecision:

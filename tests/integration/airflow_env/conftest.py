@@ -18,6 +18,7 @@ from local_stack import credentials
 from local_stack.chain import Chain
 from local_stack.client import AirflowClient
 from local_stack.layout import PROJECT, Layout
+from local_stack.ports import ANY_PORTS
 from tests.unit.airflow_env.conftest import PIPELINE, FakeSpark
 
 START_SECONDS = 240
@@ -88,6 +89,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     ).stdout
     environment = {
         **os.environ,
+        **ANY_PORTS,
         # The stand-in first; the project's script leaves a PATH with Spark in it alone.
         "PATH": os.pathsep.join((str(spark.bin), f"{home}/bin", os.environ["PATH"])),
         "FAKE_SCENARIO": str(spark.scenario),

@@ -1,5 +1,6 @@
 """What a person is asked, and what an answer does."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -8,20 +9,21 @@ import pytest
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 
+from darkroom.contract import Verdict
 from darkroom_airflow.operators.approval import ChallengerApprovalOperator, request_text
 from tests.unit.airflow_env.airflow_world import World, outside_airflow
+from tests.unit.airflow_env.fake_spark_submit import DECISION
 
 MODEL = {
     "version": "3",
     "model_digest": "aaa",
     "decision_digest": "bbb",
     "verdict": "PASS",
-    "metrics": {"accuracy": 0.93, "macro_f1": 0.9},
+    "decision": DECISION.to_json(),
     "test_images": 200,
     "champion_version": "2",
     "report": "reports/signs/r/index.html",
     "training_run_id": "run7",
-    "summary": "better than the champion",
 }
 
 
@@ -71,12 +73,13 @@ def test_the_question_holds_the_essence_of_the_decision(
     assert parked.value.timeout is not None
     assert parked.value.timeout.total_seconds() == 5400
     (asked,) = requests
+    assert asked["subject"] == "May version 3 of signs become champion?"
     assert asked["defaults"] == ["Reject"]
     assert asked["options"] == ["Approve", "Reject"]
     assert asked["params"]["reason"]["value"] is None
     for part in (
         "**Verdict: PASS** (champion version 2, 200 held-out images)",
-        "| accuracy | 0.9300 |",
+        "| accuracy | 0.93 | 0.85 | PASS |",
         "digest `aaa`",
         "Decision `bbb`",
         "Training run `run7`",
@@ -90,6 +93,16 @@ def test_the_first_model_has_no_champion_to_beat_and_may_lack_a_report() -> None
 
     assert "(no champion yet, 200 held-out images)" in text
     assert "No report" in text
+
+
+def test_what_kept_the_gate_from_passing_stands_above_the_numbers() -> None:
+    unsure = replace(DECISION.checks[0], verdict=Verdict.INCONCLUSIVE, reason="too few to tell")
+    decision = replace(DECISION, checks=(unsure,)).to_json()
+
+    text = request_text({**MODEL, "decision": decision})
+
+    assert "**Verdict: INCONCLUSIVE**" in text
+    assert text.index("* too few to tell\n") < text.index("| accuracy | 0.93 | 0.85 | INCONCLUSIVE")
 
 
 def test_an_approval_hands_on_who_when_why_and_the_digests(approve: Asked) -> None:

@@ -17,10 +17,11 @@ import yaml
 
 from darkroom.contract import ConfigError, Workspace
 from local_stack import console, credentials, drive, processes, show
+from local_stack import ports as port_choice
 from local_stack.client import ApiError, OpenRun
 from local_stack.layout import PROJECT, Layout
 from local_stack.pipeline_file import SourceFolder, existing_or_new
-from local_stack.ports import HOST, PortError, choose_ports
+from local_stack.ports import ANY_PORTS, HOST, PortError, choose_ports
 from local_stack.run import run_pipeline
 from local_stack.stack import Running
 from tests.unit.airflow_env.conftest import PIPELINE
@@ -52,8 +53,11 @@ def _no_given_ports(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_free_ports_are_distinct_and_free() -> None:
-    ports = choose_ports(well_known=False)
+def test_free_ports_are_distinct_and_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, any_port in ANY_PORTS.items():
+        monkeypatch.setenv(name, any_port)
+
+    ports = choose_ports()
 
     chosen = {ports.airflow, ports.mlflow, ports.files}
     assert len(chosen) == 3
@@ -63,10 +67,28 @@ def test_free_ports_are_distinct_and_free() -> None:
 
 
 def test_a_given_port_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    free = choose_ports(well_known=False).airflow
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        free = probe.getsockname()[1]
     monkeypatch.setenv("AIRFLOW_PORT", str(free))
 
-    assert choose_ports(well_known=False).airflow == free
+    assert choose_ports().airflow == free
+
+
+def test_the_usual_ports_are_taken_where_they_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as other:
+        other.bind((HOST, 0))
+        busy = other.getsockname()[1]
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            free = probe.getsockname()[1]
+        usual = {"airflow": ("AIRFLOW_PORT", free), "mlflow": ("MLFLOW_PORT", busy)}
+        monkeypatch.setattr(port_choice, "_WANTED", port_choice._WANTED | usual)
+
+        chosen = choose_ports()
+
+    assert chosen.airflow == free
+    assert chosen.mlflow not in {busy, free}
 
 
 def test_a_given_port_that_is_taken_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,19 +99,19 @@ def test_a_given_port_that_is_taken_is_one_line(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv("MLFLOW_PORT", str(port))
 
         with pytest.raises(PortError) as raised:
-            choose_ports(well_known=True)
+            choose_ports()
 
     assert str(raised.value) == (
         f"MLFLOW_PORT = '{port}': something else listens there, give another port"
     )
 
 
-@pytest.mark.parametrize("text", ["0", "65536", "http", "-1", "80.5"])
+@pytest.mark.parametrize("text", ["65536", "http", "-1", "80.5"])
 def test_what_is_no_port_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("FILES_PORT", text)
 
-    with pytest.raises(PortError, match="give a port number between 1 and 65535"):
-        choose_ports(well_known=False)
+    with pytest.raises(PortError, match="give a port number up to 65535, or 0 for any"):
+        choose_ports()
 
 
 def test_secrets_are_made_once_and_are_their_owners_alone(layout: Layout) -> None:
@@ -291,7 +313,7 @@ class Refused:
 def test_what_stops_a_chain_is_one_line_on_the_error_stream(
     layout: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    running = Running(layout, choose_ports(well_known=False), {})
+    running = Running(layout, choose_ports(), {})
     monkeypatch.setattr(drive, "run_stack", lambda layout, driver, **_: driver(running))
     monkeypatch.setattr(drive, "AirflowClient", Refused)
 
@@ -368,7 +390,7 @@ PATHS = {"PYTHONPATH": f"{PROJECT}/scripts:{PROJECT}/spark_jobs:{PROJECT}/plugin
 def test_the_environment_has_the_connection_and_hides_airflow_from_mlflow(layout: Layout) -> None:
     from local_stack.environment import airflow_environment, mlflow_environment
 
-    ports = choose_ports(well_known=False)
+    ports = choose_ports()
     environment = airflow_environment(layout, ports, quick=True, extra={"EXTRA": "1"})
 
     connection = json.loads(environment["AIRFLOW_CONN_SPARK_DEFAULT"])

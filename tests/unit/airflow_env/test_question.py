@@ -46,7 +46,7 @@ class House:
         command.write_text(f'#!/bin/sh\necho "$@" >> {self.marks}\n{script}\n')
         command.chmod(0o755)
         environment = {"PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}"}
-        running = Running(self.layout, choose_ports(well_known=False), environment)
+        running = Running(self.layout, choose_ports(), environment)
         chain: Any = SimpleNamespace(unanswered=lambda: unanswered)
         return Question(running, chain, CONFIG)
 
