@@ -10,7 +10,13 @@ from pathlib import Path
 import yaml
 from airflow.sdk import Asset
 
-from darkroom.contract import ConfigError, DarkroomError, PipelineConfig, check_together
+from darkroom.contract import (
+    ConfigError,
+    DarkroomError,
+    PipelineConfig,
+    check_together,
+    one_line,
+)
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -95,7 +101,8 @@ def read_pipeline(file: Path) -> PipelineConfig:
     try:
         values = yaml.safe_load(file.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError("file", file.name, f"not valid YAML: {_one_line(error)}") from None
+        reason = one_line(error, limit=None)
+        raise ConfigError("file", file.name, f"not valid YAML: {reason}") from None
     config = PipelineConfig.from_mapping(values)
     if config.name != file.stem:
         remedy = f"must be the file's name: write {file.stem}, or rename the file"
@@ -116,7 +123,3 @@ def _without_conflicts(pipelines: Iterable[Pipeline]) -> tuple[list[Pipeline], l
             problems.append(f"{', '.join(p.file.name for p in claimants)}: {error}")
         else:
             return remaining, problems
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -9,20 +9,20 @@ import importlib
 from typing import Any
 
 _PUBLIC = {
-    "DeepImageFeaturizer": "darkroom.ml.featurizer",
-    "DeepImagePredictor": "darkroom.ml.predictor",
-    "KerasImageFileEstimator": "darkroom.ml.estimator",
-    "KerasImageFileModel": "darkroom.ml.estimator_model",
-    "KerasImageFileTransformer": "darkroom.ml.image_file_transformer",
-    "KerasTransformer": "darkroom.ml.keras_transformer",
-    "TFTransformer": "darkroom.ml.tf_transformer",
+    "DeepImageFeaturizer": "darkroom.ml.pictures.featurizer",
+    "DeepImagePredictor": "darkroom.ml.pictures.predictor",
+    "KerasImageFileEstimator": "darkroom.ml.training.estimator",
+    "KerasImageFileModel": "darkroom.ml.training.model",
+    "KerasImageFileTransformer": "darkroom.ml.pictures.file_transformer",
+    "KerasTransformer": "darkroom.ml.tensors.keras_transformer",
+    "TFTransformer": "darkroom.ml.tensors.tf_transformer",
     "arrayToImageStruct": "darkroom.images",
-    "createResizeImageUDF": "darkroom.ml.reading",
-    "decodeImages": "darkroom.ml.reading",
+    "createResizeImageUDF": "darkroom.ml.pictures.reading",
+    "decodeImages": "darkroom.ml.pictures.reading",
     "imageStructToArray": "darkroom.images",
     "imageStructToRGB": "darkroom.images",
-    "readImages": "darkroom.ml.reading",
-    "registerKerasImageUDF": "darkroom.ml.sql_udf",
+    "readImages": "darkroom.ml.pictures.reading",
+    "registerKerasImageUDF": "darkroom.ml.recognition.sql_udf",
     "resizeImage": "darkroom.images",
 }
 

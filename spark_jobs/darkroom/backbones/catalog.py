@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from darkroom.backbones import embedded, networks, user_models
 from darkroom.backbones.class_names import ClassNames, imagenet_names, named
-from darkroom.backbones.files import digest_of, local_file
 from darkroom.backbones.keras_table import KERAS_TABLE
+from darkroom.backbones.model_formats import is_saved_model
 from darkroom.backbones.published import cached, keras_cache, published_weights
 from darkroom.contract import ConfigError, WeightsFile
 from darkroom.contract.names import (
@@ -28,6 +28,9 @@ from darkroom.contract.names import (
     POOLINGS,
     near_matches,
 )
+from darkroom.files.digests import digest_of
+from darkroom.files.local import local_file
+from darkroom.files.uris import local_path
 from darkroom.images import PIXEL_PATH_VERSION
 
 if TYPE_CHECKING:
@@ -90,7 +93,7 @@ class Backbone:
             )
         if self.name == EMBEDDED:
             return user_models.load_user_model(str(embedded.MODEL_FILE), "avg", top=False)
-        if user_models.is_saved_model(Path(self.name)):
+        if is_saved_model(Path(self.name)):
             remedy = "a SavedModel cannot be part of a Keras model: save it as a .keras file"
             raise ConfigError("features.backbones", self.name, remedy)
         return user_models.load_user_model(self.name, self.pooling, top=self.top)
@@ -107,7 +110,7 @@ class Backbone:
         """
         if self.name == EMBEDDED:
             return embedded.MODEL_FILE
-        saved_model = user_models.is_saved_model(Path(self.name))
+        saved_model = is_saved_model(Path(self.name))
         target = cache / (self.key if saved_model else f"{self.key}.keras")
         if target.exists():
             return target
@@ -186,7 +189,7 @@ def resolve(
     if name in KERAS_TABLE:
         given = (weights or {}).get(name)
         return _keras(name, WeightsFile.of(name, given) if given else None, pooling, top)
-    if name.endswith(MODEL_FILE_SUFFIXES) or "/" in name or user_models.is_saved_model(Path(name)):
+    if name.endswith(MODEL_FILE_SUFFIXES) or "/" in name or is_saved_model(Path(name)):
         facts = user_models.inspect(name, pooling, top=top)
         return Backbone(
             name=name,
@@ -238,7 +241,7 @@ def _weights_digest(name: str, weights: WeightsFile | None) -> str:
     if weights is None:
         # Keras' cache need not hold them yet; what it may hold is known by this digest.
         return " ".join(["imagenet", published_weights(name, top=False).digest]).strip()
-    if weights.sha256 and "://" in weights.uri:
+    if weights.sha256 and local_path(weights.uri) is None:
         return weights.sha256.lower()
     return digest_of(local_file(f"features.weights.{name}", weights.uri, weights.sha256))
 

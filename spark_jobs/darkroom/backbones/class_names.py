@@ -5,10 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from darkroom.backbones.published import CLASS_INDEX, cached
 from darkroom.contract import ConfigError
@@ -51,36 +47,3 @@ def named(labels: Sequence[str] | None, count: int) -> ClassNames:
     if len(labels) != count:
         raise ConfigError("labels", list(labels), f"the model has {count} outputs: name each once")
     return tuple((str(n), label) for n, label in enumerate(labels))
-
-
-def decode_predictions(
-    probabilities: NDArray[np.floating[Any]], names: ClassNames, top: int = 5
-) -> list[list[tuple[str, str, float]]]:
-    """Picks the likeliest classes, with ``keras.applications``' own order and ties.
-
-    Args:
-        probabilities: Shape (batch, classes), any real dtype.
-        names: (class id, description) per class.
-        top: How many classes at most.
-
-    Returns:
-        Per row (class id, description, probability), best first.
-
-    Raises:
-        ValueError: The array has another number of classes than there are names, or top is
-            below 1.
-    """
-    if probabilities.ndim != 2 or probabilities.shape[1] != len(names):
-        raise ValueError(
-            f"probabilities have shape {probabilities.shape}, not (batch, {len(names)})"
-        )
-    if top < 1:
-        raise ValueError(f"top must be at least 1, not {top}")
-    return [_best(row, names, top) for row in probabilities]
-
-
-def _best(
-    row: NDArray[np.floating[Any]], names: ClassNames, top: int
-) -> list[tuple[str, str, float]]:
-    order = row.argsort()[-top:][::-1]
-    return [(*names[index], float(row[index])) for index in order]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import warnings
 import zipfile
@@ -11,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from darkroom.backbones.files import one_line
 from darkroom.backbones.keras_table import KERAS_TABLE
+from darkroom.backbones.libraries import import_keras
 from darkroom.backbones.published import published_weights
-from darkroom.contract import ConfigError
+from darkroom.contract import ConfigError, one_line
 
 if TYPE_CHECKING:
     import keras
@@ -50,9 +49,7 @@ def build_network(
     Raises:
         ConfigError: The file does not hold this network's weights.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import keras
-
+    keras = import_keras()
     shape = (height, width, 3)
     # Keras would set out on its own way for a file's name; the strict one is below.
     arguments = {"weights": None, "input_shape": shape, "pooling": None if top else pooling}

@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from darkroom.backbones.files import TIMEOUT_SECONDS, digest_of, md5_of, one_line
-from darkroom.contract import ConfigError
+from darkroom.backbones.libraries import import_keras
+from darkroom.contract import ConfigError, one_line
+from darkroom.files.digests import digest_of, md5_of
+from darkroom.files.uris import TIMEOUT_SECONDS
 
 WEIGHTS_FILE = Path(__file__).with_name("published_weights.json")
 
@@ -89,9 +91,7 @@ def _downloaded(published: Published, file: Path, field: str, value: str) -> Pat
     try:
         # Keras would build on the system's patience, minutes where packets are dropped.
         _reach(published.url)
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        import keras
-
+        keras = import_keras()
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=file.parent, prefix=".") as scratch, _patience():
             arrived = keras.utils.get_file(

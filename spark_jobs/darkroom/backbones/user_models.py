@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from darkroom.backbones.files import digest_of, one_line
-from darkroom.contract import ConfigError
+from darkroom.backbones.libraries import import_keras, import_tensorflow
+from darkroom.backbones.model_formats import (
+    SERVING_SIGNATURE,
+    ModelFormatError,
+    is_saved_model,
+    load_keras,
+    load_saved_model,
+    signatures_of,
+)
+from darkroom.contract import ConfigError, one_line
+from darkroom.files.digests import digest_of
+from darkroom.files.local import existing
 
 if TYPE_CHECKING:
     import keras
-
-SAVED_MODEL_SIGNATURE = "serving_default"
-"""The signature of a SavedModel that is called, and the one of what is made from it."""
 
 _FIELD = "features.backbones"
 _POOL_LAYERS = {
@@ -43,11 +49,6 @@ class ModelFacts:
     digest: str
 
 
-def is_saved_model(path: Path) -> bool:
-    """Whether a path is the folder of a SavedModel."""
-    return (path / "saved_model.pb").is_file()
-
-
 def inspect(name: str, pooling: str, *, top: bool) -> ModelFacts:
     """Opens a model file once per process and content, and checks that it is usable.
 
@@ -59,9 +60,7 @@ def inspect(name: str, pooling: str, *, top: bool) -> ModelFacts:
     Raises:
         ConfigError: There is none, it cannot be loaded, or it does not take pictures.
     """
-    path = Path(name)
-    if not path.exists():
-        raise ConfigError(_FIELD, name, "there is no such file: put it there or correct the path")
+    path = existing(_FIELD, name)
     if path.is_dir() and not is_saved_model(path):
         raise ConfigError(_FIELD, name, "this folder is no SavedModel: it holds no saved_model.pb")
     return _inspect(name, digest_of(path), pooling, top)
@@ -93,13 +92,11 @@ def load_user_model(name: str, pooling: str, *, top: bool) -> keras.Model:
     Raises:
         ConfigError: It cannot be loaded, or does not take pictures of one size.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import keras
-
+    keras = import_keras()
     try:
-        model = keras.saving.load_model(name, compile=False)
-    except Exception as error:
-        raise ConfigError(_FIELD, name, _load_failure(error)) from None
+        model = load_keras(Path(name))
+    except ModelFormatError as error:
+        raise ConfigError(_FIELD, name, error.reason) from None
     shape = _input_shape(name, model)
     pixels = keras.Input(shape, name="pixels")
     taken = _cast(pixels, getattr(model, "input_dtype", None) or "float32")
@@ -121,7 +118,7 @@ def wrap_saved_model(name: str, target: Path, pooling: str, *, top: bool) -> Non
     """Writes a SavedModel whose signature takes ``pixels`` and answers ``vector``.
 
     Args:
-        name: Folder of the SavedModel; its `SAVED_MODEL_SIGNATURE` is called.
+        name: Folder of the SavedModel; its `SERVING_SIGNATURE` is called.
         target: Folder to write.
         pooling: What becomes of a feature map.
         top: Whether the output has to be a vector already.
@@ -129,46 +126,40 @@ def wrap_saved_model(name: str, target: Path, pooling: str, *, top: bool) -> Non
     Raises:
         ConfigError: It cannot be loaded, or does not take pictures of one size.
     """
-    import tensorflow as tf
-
+    tf = import_tensorflow()
     wrapped = _PixelModule(name, pooling, top)
     signature = wrapped.function.get_concrete_function()
     module = tf.Module()
     module.inner, module.function = wrapped.inner, wrapped.function
-    tf.saved_model.save(module, str(target), signatures={SAVED_MODEL_SIGNATURE: signature})
+    tf.saved_model.save(module, str(target), signatures={SERVING_SIGNATURE: signature})
 
 
 class _PixelModule:
     """A SavedModel's signature as a function from pixels to vectors."""
 
     def __init__(self, name: str, pooling: str, top: bool) -> None:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        import tensorflow as tf
-
+        tf = import_tensorflow()
         try:
-            self.inner = tf.saved_model.load(name)
-        except Exception as error:
-            remedy = f"TensorFlow cannot load it: {one_line(error)}"
-            raise ConfigError(_FIELD, name, remedy) from None
-        signatures = self.inner.signatures
-        if SAVED_MODEL_SIGNATURE not in signatures:
+            self.inner = load_saved_model(Path(name))
+        except ModelFormatError as error:
+            raise ConfigError(_FIELD, name, error.reason) from None
+        signatures = signatures_of(self.inner)
+        if SERVING_SIGNATURE not in signatures:
             found = ", ".join(signatures) or "none"
-            remedy = f"it has no signature {SAVED_MODEL_SIGNATURE}, only {found}: export one"
+            remedy = f"it has no signature {SERVING_SIGNATURE}, only {found}: export one"
             raise ConfigError(_FIELD, name, remedy)
-        called = signatures[SAVED_MODEL_SIGNATURE]
-        inputs, outputs = called.structured_input_signature[1], called.structured_outputs
+        called, inputs, outputs = signatures[SERVING_SIGNATURE]
         if len(inputs) != 1 or len(outputs) != 1:
             remedy = f"its signature has {len(inputs)} inputs and {len(outputs)} outputs, not one"
             raise ConfigError(_FIELD, name, remedy)
-        ((argument, taken),) = inputs.items()
-        ((answer, given),) = outputs.items()
-        shape = _pictures(name, _shape_of(taken))
+        (taken,), (given,) = inputs, outputs
+        shape = _pictures(name, taken.shape)
         self.height, self.width = shape[0], shape[1]
-        kind = _output_kind(name, _shape_of(given), pooling, top)
-        self.length = _length(_shape_of(given), kind)
+        kind = _output_kind(name, given.shape, pooling, top)
+        self.length = _length(given.shape, kind)
 
         def function(pixels: Any) -> dict[str, Any]:
-            found = called(**{argument: tf.cast(pixels, taken.dtype)})[answer]
+            found = called(**{taken.name: tf.cast(pixels, taken.dtype)})[given.name]
             pooled = _POOL_FUNCTIONS[kind](tf, found) if kind else found
             return {"vector": tf.cast(pooled, tf.float32)}
 
@@ -181,10 +172,6 @@ _POOL_FUNCTIONS = {
     "GlobalMaxPooling2D": lambda tf, tensor: tf.reduce_max(tensor, axis=(1, 2)),
     "Flatten": lambda tf, tensor: tf.reshape(tensor, (tf.shape(tensor)[0], -1)),
 }
-
-
-def _shape_of(spec: Any) -> tuple[int | None, ...]:
-    return () if spec.shape.rank is None else tuple(spec.shape.as_list())
 
 
 def _length(shape: tuple[int | None, ...], kind: str | None) -> int:
@@ -243,18 +230,3 @@ def _cast(tensor: keras.KerasTensor, dtype: str) -> keras.KerasTensor:
     import keras
 
     return tensor if tensor.dtype == dtype else keras.ops.cast(tensor, dtype)
-
-
-def _load_failure(error: Exception) -> str:
-    text = str(error)
-    if "Lambda" in text and "unsafe" in text:
-        return (
-            "it holds a Lambda layer, whose code Keras does not run from a file: save it anew with "
-            "a layer of Keras or a class registered with keras.saving.register_keras_serializable"
-        )
-    if "register_keras_serializable" in text or "Unknown layer" in text:
-        return (
-            f"it holds a custom object that is not registered here ({one_line(error)[:120]}): "
-            "import the module that registers it with keras.saving.register_keras_serializable"
-        )
-    return f"Keras cannot load it: {one_line(error)}"

@@ -22,6 +22,8 @@ from darkroom.contract.errors import (
     ExitCode,
     GateFailedError,
     MissingInputError,
+    class_and_text,
+    one_line,
 )
 from darkroom.contract.names import Engine
 from darkroom.contract.reasons import RejectReason
@@ -56,4 +58,6 @@ __all__ = [
     "WeightsFile",
     "Workspace",
     "check_together",
+    "class_and_text",
+    "one_line",
 ]

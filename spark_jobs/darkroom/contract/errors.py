@@ -66,3 +66,14 @@ class MissingInputError(DarkroomError):
 
     exit_code = ExitCode.MISSING_INPUT
     permanent = True
+
+
+def one_line(error: object, limit: int | None = 200) -> str:
+    """What an error says, on one line of at most ``limit`` characters; its class if it is mute."""
+    return " ".join(str(error).split())[:limit] or type(error).__name__
+
+
+def class_and_text(error: BaseException, limit: int = 200) -> str:
+    """Like `one_line`, after the error's class: many libraries' texts say little without it."""
+    kind, text = type(error).__name__, one_line(error, limit)
+    return kind if text == kind else f"{kind}: {text}"

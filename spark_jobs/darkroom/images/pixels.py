@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
+from darkroom.contract.errors import one_line
 from darkroom.contract.reasons import RejectReason
 
 PIXEL_PATH_VERSION = "2"
@@ -109,7 +110,7 @@ def open_image(data: bytes) -> Image.Image:
     except UnidentifiedImageError:
         raise _unidentified(data) from None
     except Exception as error:
-        raise ImageRejectedError(_failure_reason(error, data), _one_line(error)) from None
+        raise ImageRejectedError(_failure_reason(error, data), one_line(error)) from None
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise ImageRejectedError(
@@ -153,7 +154,7 @@ def load_rgb(image: Image.Image) -> NDArray[np.uint8]:
     try:
         return np.asarray(_load(image), dtype=np.uint8)
     except Exception as error:
-        raise ImageRejectedError(_failure_reason(error), _one_line(error)) from None
+        raise ImageRejectedError(_failure_reason(error), one_line(error)) from None
 
 
 def read_rgb(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
@@ -187,7 +188,7 @@ def read_rgb(data: bytes, height: int, width: int) -> NDArray[np.uint8]:
             picture = picture.resize(size, Image.Resampling.BILINEAR)
         return np.asarray(picture, dtype=np.uint8)
     except Exception as error:
-        raise ImageRejectedError(_failure_reason(error), _one_line(error)) from None
+        raise ImageRejectedError(_failure_reason(error), one_line(error)) from None
 
 
 def resize_rgb(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
@@ -293,7 +294,7 @@ def _unidentified(data: bytes) -> ImageRejectedError:
         Image.OPEN[name][0](io.BytesIO(data), "")
     except Exception as error:
         detail = f"the {name} header cannot be read: {error}"
-        return ImageRejectedError(_failure_reason(error, data), _one_line(detail))
+        return ImageRejectedError(_failure_reason(error, data), one_line(detail))
     return ImageRejectedError(RejectReason.CORRUPT, f"the {name} header cannot be read")
 
 
@@ -360,7 +361,3 @@ def _is_cut(data: bytes) -> bool:
     if data.startswith((b"II*\0", b"MM\0*")):
         return len(data) <= int.from_bytes(data[4:8], "little" if data[:1] == b"I" else "big")
     return data[:4] == b"RIFF" and len(data) < 8 + int.from_bytes(data[4:8], "little")
-
-
-def _one_line(error: Exception | str) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

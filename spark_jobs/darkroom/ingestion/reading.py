@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from darkroom.contract import RejectReason
 from darkroom.contract import columns as c
+from darkroom.files.uris import read_local, reason_of
 from darkroom.images import ImageRejectedError, audit_image, image_id_of
 from darkroom.lake.schema import (
     BINARY,
@@ -109,15 +108,11 @@ def _batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
 
 def _read(file: Path) -> bytes:
     try:
-        status = file.stat()
-        # Opening a pipe would wait for a writer for ever.
-        if not stat.S_ISREG(status.st_mode):
-            raise ImageRejectedError(RejectReason.UNREADABLE_FILE, "not a regular file")
-        if status.st_size > MAX_BYTES:
+        size = file.stat().st_size
+        if size > MAX_BYTES:
             raise ImageRejectedError(
-                RejectReason.TOO_LARGE, f"{status.st_size} bytes, the limit is {MAX_BYTES}"
+                RejectReason.TOO_LARGE, f"{size} bytes, the limit is {MAX_BYTES}"
             )
-        return file.read_bytes()
+        return read_local(file)
     except OSError as error:
-        detail = os.strerror(error.errno) if error.errno else str(error)
-        raise ImageRejectedError(RejectReason.UNREADABLE_FILE, detail) from None
+        raise ImageRejectedError(RejectReason.UNREADABLE_FILE, reason_of(error)) from None

@@ -10,8 +10,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from darkroom.images import arrayToImageStruct
-from darkroom.ml.engines import PreparedModel
-from darkroom.ml.inference import ImageSource, Prediction, map_batches
 
 VALUE: Final = "value"
 ERROR: Final = "error"
@@ -51,23 +49,38 @@ def vectors(values: Values) -> pa.Array:
     Returns:
         Arrow structs of type `VECTOR_STORAGE`.
     """
-    absent = np.array([value is None for value in values], dtype=bool)
-    known = [value.ravel() for value in values if value is not None]
-    lengths = np.zeros(len(values), np.int64)
-    lengths[~absent] = [len(row) for row in known]
-    flat = np.concatenate(known).astype(np.float64) if known else np.empty(0, np.float64)
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    flat, starts, absent = _flattened(values, np.float64)
     fields = {field.name: field for field in VECTOR_STORAGE}
     return pa.StructArray.from_arrays(
         [
             pa.array(np.full(len(values), _DENSE, np.int8)),
             pa.nulls(len(values), fields["size"].type),
             pa.nulls(len(values), fields["indices"].type),
-            pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat), type=fields["values"].type),
+            pa.ListArray.from_arrays(starts, flat, type=fields["values"].type),
         ],
         fields=list(fields.values()),
-        mask=pa.array(absent),
+        mask=absent,
     )
+
+
+def float_lists(values: Values) -> pa.Array:
+    """Makes lists of float32 of arrays in row-major order.
+
+    Args:
+        values: One array of any shape per row, or None for a null.
+    """
+    flat, starts, absent = _flattened(values, np.float32)
+    return pa.ListArray.from_arrays(starts, flat, mask=absent)
+
+
+def offsets(lengths: NDArray[np.integer[Any]]) -> pa.Array:
+    """Where lists begin and end in an array that holds one after the other, as Arrow has it."""
+    return pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+
+
+def is_absent(values: Values) -> NDArray[np.bool_]:
+    """Shape (rows,): True for None."""
+    return np.array([value is None for value in values], dtype=bool)
 
 
 def images(values: Values) -> pa.Array:
@@ -89,32 +102,11 @@ def images(values: Values) -> pa.Array:
     return pa.array(structs, IMAGE_STORAGE)
 
 
-def image_function(
-    prepared: PreparedModel,
-    read: Callable[[pa.Array], Iterator[ImageSource]],
-    answers_of: AnswersOf,
-) -> ArrowFunction:
-    """Makes the function that runs a model over a column of pictures, in Python workers.
-
-    Args:
-        prepared: The model.
-        read: One picture per row of an Arrow column.
-        answers_of: Makes the answers' column from the model's outputs.
-
-    Returns:
-        From batches of pictures to structs (value, error), as many rows in the same order; the
-        model loads at the first usable picture.
-    """
-
-    def finish(batch: pa.RecordBatch, found: Sequence[Prediction]) -> pa.RecordBatch:
-        del batch
-        answers = answers_of([prediction.value for prediction in found])
-        errors = pa.array([prediction.error for prediction in found], pa.string())
-        return pa.RecordBatch.from_arrays([answers, errors], [VALUE, ERROR])
-
-    def run(arrays: Iterator[pa.Array]) -> Iterator[pa.Array]:
-        batches = (pa.RecordBatch.from_arrays([array], ["image"]) for array in arrays)
-        for done in map_batches(batches, prepared, lambda batch: read(batch.column(0)), finish):
-            yield done.to_struct_array()
-
-    return run
+def _flattened(
+    values: Values, dtype: type[np.floating[Any]]
+) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """All numbers, the offsets of their rows, and which rows are null."""
+    known = [value.ravel() for value in values if value is not None]
+    flat = np.concatenate(known).astype(dtype, copy=False) if known else np.empty(0, dtype)
+    lengths = np.array([0 if value is None else value.size for value in values], np.int64)
+    return pa.array(flat), offsets(lengths), pa.array(is_absent(values))

@@ -12,14 +12,15 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from darkroom.contract import DataError
+from darkroom.contract import DataError, class_and_text
 from darkroom.images import ImageRejectedError, read_rgb, resize_rgb
+from darkroom.ml.answers import ERROR, VALUE, AnswersOf, ArrowFunction, float_lists
 from darkroom.ml.engines import Engine, PreparedModel, load
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark.sql import DataFrame
 
 PASS_PIXELS: Final = {
@@ -64,8 +65,10 @@ class Prediction:
 
 
 Predictor = Callable[[Iterable[ImageSource]], list[Prediction]]
-ImagesOf = Callable[["pa.RecordBatch"], Iterable[ImageSource]]
-Finish = Callable[["pa.RecordBatch", Sequence[Prediction]], "pa.RecordBatch"]
+ImagesOf = Callable[[pa.RecordBatch], Iterable[ImageSource]]
+Finish = Callable[[pa.RecordBatch, Sequence[Prediction]], pa.RecordBatch]
+Read = Callable[[pa.Array], Iterator[ImageSource]]
+"""One image per row of an Arrow column."""
 
 
 def predict_images(
@@ -97,13 +100,40 @@ def predict_images(
         return encoded(batch.column(image_col))
 
     def finish(batch: pa.RecordBatch, found: Sequence[Prediction]) -> pa.RecordBatch:
-        column = vectors([prediction.value for prediction in found])
+        column = float_lists([prediction.value for prediction in found])
         return batch.drop_columns([image_col]).append_column(output_col, column)
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return map_batches(batches, prepared, images_of, finish)
 
     return frame.mapInArrow(run, schema)
+
+
+def image_function(prepared: PreparedModel, read: Read, answers_of: AnswersOf) -> ArrowFunction:
+    """Makes the function that runs a model over a column of images, in Python workers.
+
+    Args:
+        prepared: The model.
+        read: One image per row of the column.
+        answers_of: Makes the answers' column from the model's outputs.
+
+    Returns:
+        From batches of images to structs (value, error), as many rows in the same order; the
+        model loads at the first usable image.
+    """
+
+    def finish(batch: pa.RecordBatch, found: Sequence[Prediction]) -> pa.RecordBatch:
+        del batch
+        answers = answers_of([prediction.value for prediction in found])
+        errors = pa.array([prediction.error for prediction in found], pa.string())
+        return pa.RecordBatch.from_arrays([answers, errors], [VALUE, ERROR])
+
+    def run(arrays: Iterator[pa.Array]) -> Iterator[pa.Array]:
+        batches = (pa.RecordBatch.from_arrays([array], ["image"]) for array in arrays)
+        for done in map_batches(batches, prepared, lambda batch: read(batch.column(0)), finish):
+            yield done.to_struct_array()
+
+    return run
 
 
 def map_batches(
@@ -231,24 +261,6 @@ def encoded(column: pa.Array) -> Iterator[bytes | None]:
         yield value.as_py()
 
 
-def vectors(values: Sequence[NDArray[Any] | None]) -> pa.Array:
-    """Makes a column of type list<float> from arrays of one size, in row-major order.
-
-    Args:
-        values: One array per row, or None for a null.
-    """
-    import pyarrow as pa
-
-    known = [value.ravel() for value in values if value is not None]
-    width = len(known[0]) if known else 0
-    flat = np.concatenate(known) if known else np.empty(0, np.float32)
-    absent = np.array([value is None for value in values], dtype=bool)
-    ends = np.cumsum(np.where(absent, 0, width))
-    offsets = np.concatenate([[0], ends]).astype(np.int32)
-    items = pa.array(flat.astype(np.float32, copy=False))
-    return pa.ListArray.from_arrays(pa.array(offsets), items, mask=pa.array(absent))
-
-
 def _decoded(
     images: Iterable[ImageSource], shape: tuple[int, ...], ahead: int
 ) -> Iterator[Pixels | str | None]:
@@ -282,7 +294,7 @@ def pixels_of(image: ImageSource, shape: tuple[int, ...]) -> Pixels | str | None
         return str(error)
     except Exception as error:
         # A loader is the user's code: whatever it says belongs to this row.
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return class_and_text(error)
     if pixels.dtype == np.uint8 and _is_picture(pixels.shape) and _is_picture(shape):
         return resize_rgb(pixels, shape[0], shape[1])
     if pixels.shape == shape:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import re
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from darkroom.contract import DataError
+from darkroom.contract import DataError, class_and_text
 
 MODEL_FILE = "model.keras"
 METADATA_FILE = "model.json"
@@ -46,7 +45,7 @@ class ModelCard:
             labels = tuple(values["labels"])
             card = cls(labels=labels, height=values["height"], width=values["width"])
         except (OSError, ValueError, TypeError, KeyError) as error:
-            reason = f"{type(error).__name__}: {error}"
+            reason = class_and_text(error)
             raise DataError(f"{file} does not describe a model ({reason})") from None
         card._check(file)
         return card
@@ -59,12 +58,6 @@ class ModelCard:
             value = getattr(self, name)
             if type(value) is not int or value < 1:
                 raise DataError(f"{file}: {name} must be a whole number above 0, not {value!r}")
-
-
-def sha256_of(file: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def normalise(file: Path) -> None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from darkroom.contract import columns as c
+from darkroom.ml.answers import Values, is_absent, offsets
 
 RETURN_TYPE: Final = f"array<struct<{c.LABEL}: string, {c.PROBABILITY}: float>>"
 """What every SQL function answers, best first."""
 
 
-def rank(scores: Sequence[NDArray[Any] | None], labels: Sequence[str]) -> pa.Array:
+def rank(scores: Values, labels: Sequence[str]) -> pa.Array:
     """Turns a model's outputs into answers, best first; of equals, the first label comes first.
 
     Args:
@@ -33,9 +33,7 @@ def rank(scores: Sequence[NDArray[Any] | None], labels: Sequence[str]) -> pa.Arr
 
 
 def best_first(
-    scores: Sequence[NDArray[Any] | None],
-    names: Mapping[str, Sequence[str]],
-    top: int | None = None,
+    scores: Values, names: Mapping[str, Sequence[str]], top: int | None = None
 ) -> pa.Array:
     """Like `rank`, with any number of texts per class and only the ``top`` best of them.
 
@@ -65,7 +63,6 @@ def best_first(
         ],
         names=[*names, c.PROBABILITY],
     )
-    absent = np.array([row is None for row in scores], dtype=bool)
-    ends = np.cumsum(np.where(absent, 0, kept))
-    offsets = np.concatenate([[0], ends]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), objects, mask=pa.array(absent))
+    absent = is_absent(scores)
+    starts = offsets(np.where(absent, 0, kept))
+    return pa.ListArray.from_arrays(starts, objects, mask=pa.array(absent))

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from darkroom.contract import DarkroomError, GateFailedError
-from darkroom.ml.model_files import METADATA_FILE, MODEL_FILE, ModelCard, normalise, sha256_of
+from darkroom.contract import DarkroomError, GateFailedError, one_line
+from darkroom.files.digests import digest_of
+from darkroom.ml.model_files import METADATA_FILE, MODEL_FILE, ModelCard, normalise
 from darkroom.registry.versions import ARTIFACT_FOLDER, MODEL_DIGEST_TAG
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def write_package(model: keras.Model, metadata: Mapping[str, Any], models: Path)
         files.mkdir()
         model.save(files / MODEL_FILE)
         normalise(files / MODEL_FILE)
-        digest = sha256_of(files / MODEL_FILE)
+        digest = digest_of(files / MODEL_FILE)
         text = json.dumps({**metadata, "model_digest": digest}, indent=2, sort_keys=True)
         (files / METADATA_FILE).write_text(text + "\n")
         ModelCard.read(files / METADATA_FILE)
@@ -162,7 +163,7 @@ def fetch_package(client: MlflowClient, model_uri: str, digest: str, models: Pat
         root = client.get_logged_model(model_uri.removeprefix(MODEL_SCHEME)).artifact_location
         for name in (MODEL_FILE, METADATA_FILE):
             _download(client, f"{root}/{ARTIFACT_FOLDER}/{name}", files / name)
-        found = sha256_of(files / MODEL_FILE)
+        found = digest_of(files / MODEL_FILE)
         if found != digest:
             raise GateFailedError(
                 f"the model file of {model_uri} has SHA-256 {found[:12]}, not {digest[:12]} as "
@@ -246,14 +247,13 @@ def _download(client: MlflowClient, uri: str, target: Path) -> None:
                 artifact_uri=uri, dst_path=scratch, tracking_uri=client.tracking_uri
             )
         except MlflowException as error:
-            reason = " ".join(str(error).split())[:200]
-            raise DarkroomError(f"cannot fetch {uri}: {reason}") from None
+            raise DarkroomError(f"cannot fetch {uri}: {one_line(error)}") from None
         os.replace(fetched, target)
 
 
 def _is_intact(folder: Path, digest: str) -> bool:
     files = (folder / MODEL_FILE, folder / METADATA_FILE)
-    return all(file.is_file() for file in files) and sha256_of(files[0]) == digest
+    return all(file.is_file() for file in files) and digest_of(files[0]) == digest
 
 
 def _put_in_place(files: Path, target: Path, digest: str) -> ModelPackage:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -10,15 +10,16 @@ import pyarrow as pa
 from darkroom.contract import ConfigError, Workspace
 from darkroom.contract.names import near_matches
 from darkroom.lake import Lake
+from darkroom.ml.answers import ArrowFunction
+from darkroom.ml.base.attaching import as_udf
 from darkroom.ml.engines import PreparedModel, prepare, ship
-from darkroom.ml.inference import image_predictor
-from darkroom.ml.ranking import RETURN_TYPE, rank
+from darkroom.ml.inference import ImageSource, encoded
+from darkroom.ml.ranking import RETURN_TYPE
+from darkroom.ml.recognition.recognizer import answering
 from darkroom.sql.deployments import Deployment, deployed
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-Recognizer = Callable[[Iterator[pa.Array]], Iterator[pa.Array]]
 
 
 def register_functions(
@@ -59,17 +60,13 @@ def register_functions(
 
 def register_function(spark: SparkSession, workspace: Workspace, deployment: Deployment) -> None:
     """Registers one deployment as a SQL function; see `register_functions`."""
-    from pyspark.sql.pandas.functions import arrow_udf
-
     card = deployment.card(workspace)
     prepared = ship(spark, prepare(deployment.model_file(workspace), workspace.engines))
     run = recognizer(deployment.function, prepared, card.labels)
-    # PySpark warns of the very argument that its stubs demand: the annotations say it better.
-    function = arrow_udf(run, RETURN_TYPE)  # type: ignore[call-overload]
-    spark.udf.register(deployment.function, function)
+    spark.udf.register(deployment.function, as_udf(run, RETURN_TYPE))
 
 
-def recognizer(name: str, prepared: PreparedModel, labels: tuple[str, ...]) -> Recognizer:
+def recognizer(name: str, prepared: PreparedModel, labels: tuple[str, ...]) -> ArrowFunction:
     """Makes the function that runs in Spark's Python workers.
 
     Args:
@@ -81,17 +78,11 @@ def recognizer(name: str, prepared: PreparedModel, labels: tuple[str, ...]) -> R
         A function from batches of encoded pictures to batches of answers of the same lengths.
     """
 
-    def recognize(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
-        for batch in batches:
-            _check_type(name, batch.type)
-            images = batch.to_pylist()
-            if batch.null_count == len(batch):
-                yield rank([None] * len(batch), labels)
-            else:
-                found = image_predictor(prepared)(images)
-                yield rank([prediction.value for prediction in found], labels)
+    def images_of(batch: pa.Array) -> Iterator[ImageSource]:
+        _check_type(name, batch.type)
+        return encoded(batch)
 
-    return recognize
+    return answering(prepared, labels, images_of)
 
 
 def _check_type(name: str, kind: Any) -> None:

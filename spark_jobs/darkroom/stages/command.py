@@ -24,6 +24,7 @@ from darkroom.contract import (
     StageResult,
     StageStatus,
     Workspace,
+    one_line,
 )
 from darkroom.contract.config import with_overrides
 from darkroom.stages.run import StageRun, input_key, recall, remember
@@ -151,7 +152,7 @@ def load_config(file: Path, overrides: tuple[str, ...] = ()) -> PipelineConfig:
     except FileNotFoundError:
         raise ConfigError("--config", str(file), "there is no such file") from None
     except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error, limit=None)
         raise ConfigError("--config", str(file), f"not valid YAML: {reason}") from None
     if not isinstance(values, dict):
         raise ConfigError("--config", str(file), "the file must hold a mapping of fields")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from darkroom.backbones.libraries import import_keras
 from darkroom.contract import DarkroomError
 
 if TYPE_CHECKING:
@@ -39,9 +38,8 @@ class Network(Protocol):
 
 def import_keras_meanwhile() -> None:
     """Starts to import TensorFlow, which takes seconds, while this process waits for Spark."""
-    _quiet_tensorflow()
     # No daemon: a process that ends in the midst of loading native libraries may crash.
-    Thread(target=import_module, args=("keras",), name="import-keras").start()
+    Thread(target=import_keras, name="import-keras").start()
 
 
 def portable_model(backbone: Network, head: Head) -> keras.Model:
@@ -57,9 +55,7 @@ def portable_model(backbone: Network, head: Head) -> keras.Model:
     """
     # The only place in this stage that needs TensorFlow, and it does: Keras builds and saves a
     # model only with a backend that can run it, and its NumPy backend needs JAX installed.
-    _quiet_tensorflow()
-    import keras
-
+    keras = import_keras()
     # Automatic layer names count up within a process, and they are part of the saved file.
     keras.utils.clear_session()
     network = backbone.build()
@@ -104,7 +100,3 @@ def check_parity(
             )
         largest = max(largest, gap)
     return largest
-
-
-def _quiet_tensorflow() -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

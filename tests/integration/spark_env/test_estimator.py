@@ -21,10 +21,10 @@ from pyspark.ml.tuning import ParamGridBuilder, TrainValidationSplit
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from darkroom.contract import ConfigError, DarkroomError, DataError, MissingInputError
-from darkroom.ml.estimator import KerasImageFileEstimator
-from darkroom.ml.estimator_model import KerasImageFileModel
-from darkroom.ml.training_folder import engines_beside
+from darkroom.contract import ConfigError, DarkroomError, DataError
+from darkroom.ml.training.estimator import KerasImageFileEstimator
+from darkroom.ml.training.folder import engines_beside
+from darkroom.ml.training.model import KerasImageFileModel
 from tests.integration.spark_env import colour_training as colours
 
 pytestmark = pytest.mark.integration
@@ -185,7 +185,7 @@ def test_a_model_file_is_trained_further(
     assert further.history["loss"][0] < model.history["loss"][-1]
     assert further.getModelFile() != str(file)
     file.unlink()
-    with pytest.raises(MissingInputError, match=f"^there is no model file {file}$"):
+    with pytest.raises(ConfigError, match=f"^modelFile = '{file}': there is no such file: "):
         estimator(modelFn=None, modelFile=file).fit(frame)
 
 
@@ -338,7 +338,8 @@ def test_a_failed_training_names_its_param_map_and_spares_the_others(frame: Data
         ),
         (
             {"modelFile": "net.keras"},
-            "modelFile = 'net.keras': set either modelFile or modelFn, not both",
+            "modelFile = 'net.keras': set either modelFile or modelFn of KerasImageFileEstimator, "
+            "not both",
         ),
     ],
 )

@@ -20,11 +20,11 @@ from pyspark.sql.types import IntegerType, StringType, StructField, StructType
 
 from darkroom.contract import ConfigError
 from darkroom.images import arrayToImageStruct, imageStructToArray
-from darkroom.ml.featurizer import DeepImageFeaturizer
-from darkroom.ml.image_column import image_type
-from darkroom.ml.image_file_transformer import KerasImageFileTransformer
-from darkroom.ml.predictor import DeepImagePredictor
-from darkroom.ml.sql_udf import registerKerasImageUDF
+from darkroom.ml.pictures.column import image_type
+from darkroom.ml.pictures.featurizer import DeepImageFeaturizer
+from darkroom.ml.pictures.file_transformer import KerasImageFileTransformer
+from darkroom.ml.pictures.predictor import DeepImagePredictor
+from darkroom.ml.recognition.sql_udf import registerKerasImageUDF
 from tests.integration.spark_env import library_house as house
 from tests.integration.spark_env.library_house import RGB, picture
 

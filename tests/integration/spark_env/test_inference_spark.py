@@ -15,13 +15,13 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
+from darkroom.ml.answers import float_lists
 from darkroom.ml.engines import Engine, PreparedModel, load, prepare
 from darkroom.ml.inference import (
     encoded,
     image_predictor,
     map_batches,
     predict_images,
-    vectors,
 )
 from tests.unit.spark_env.pictures import photo
 
@@ -84,7 +84,9 @@ def predicting(prepared: PreparedModel) -> Run:
             batches,
             prepared,
             lambda batch: encoded(batch.column("image")),
-            lambda batch, found: pa.record_batch([vectors([one.value for one in found])], ["v"]),
+            lambda batch, found: pa.record_batch(
+                [float_lists([one.value for one in found])], ["v"]
+            ),
         ):
             pass
         yield pa.record_batch(

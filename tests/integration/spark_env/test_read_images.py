@@ -12,10 +12,12 @@ from pyspark.errors import PythonException
 from pyspark.ml.image import ImageSchema
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from darkroom.contract import ConfigError
 from darkroom.images import arrayToImageStruct, imageStructToArray, resize_rgb
-from darkroom.ml.reading import IMAGE_TYPE, createResizeImageUDF, decodeImages, readImages
+from darkroom.ml.pictures.column import image_type
+from darkroom.ml.pictures.reading import createResizeImageUDF, decodeImages, readImages
 from tests.unit.spark_env.pictures import noise, photo, write_tree
 
 pytestmark = pytest.mark.integration
@@ -175,7 +177,7 @@ def test_a_stream_of_files(spark: SparkSession, tree: Path) -> None:
 
 def test_resizing_in_spark(spark: SparkSession) -> None:
     rows = [(arrayToImageStruct(noise(5), "x", "RGB"),), (None,)]
-    frame = spark.createDataFrame(rows, f"image {IMAGE_TYPE}")
+    frame = spark.createDataFrame(rows, StructType().add("image", image_type()))
     small = createResizeImageUDF((6, 4))
     resized, nothing = frame.select(small(F.col("image")).alias("image")).collect()
     np.testing.assert_array_equal(

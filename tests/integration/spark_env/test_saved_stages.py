@@ -16,11 +16,11 @@ from pyspark.ml.classification import LogisticRegression
 from pyspark.sql import SparkSession
 
 from darkroom.contract import ConfigError, DataError
-from darkroom.ml.featurizer import DeepImageFeaturizer
-from darkroom.ml.image_file_transformer import KerasImageFileTransformer
-from darkroom.ml.keras_transformer import KerasTransformer
-from darkroom.ml.predictor import DeepImagePredictor
-from darkroom.ml.tf_transformer import TFTransformer
+from darkroom.ml.pictures.featurizer import DeepImageFeaturizer
+from darkroom.ml.pictures.file_transformer import KerasImageFileTransformer
+from darkroom.ml.pictures.predictor import DeepImagePredictor
+from darkroom.ml.tensors.keras_transformer import KerasTransformer
+from darkroom.ml.tensors.tf_transformer import TFTransformer
 from tests.integration.spark_env import library_house as house
 
 pytestmark = pytest.mark.integration

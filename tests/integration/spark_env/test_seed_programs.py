@@ -14,9 +14,9 @@ from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from darkroom.ml.featurizer import DeepImageFeaturizer
-from darkroom.ml.predictor import DeepImagePredictor
-from darkroom.ml.sql_udf import registerKerasImageUDF
+from darkroom.ml.pictures.featurizer import DeepImageFeaturizer
+from darkroom.ml.pictures.predictor import DeepImagePredictor
+from darkroom.ml.recognition.sql_udf import registerKerasImageUDF
 from tests.integration.spark_env.library_house import picture
 
 pytestmark = [pytest.mark.integration, pytest.mark.parity]

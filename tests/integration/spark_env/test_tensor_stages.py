@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import IntegerType, StructType
 
 from darkroom.contract import ConfigError
-from darkroom.ml.keras_transformer import KerasTransformer
-from darkroom.ml.tf_transformer import TFTransformer
+from darkroom.ml.tensors.keras_transformer import KerasTransformer
+from darkroom.ml.tensors.tf_transformer import TFTransformer
 from tests.integration.spark_env import library_house as house
 
 pytestmark = pytest.mark.integration

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 import pytest
 
 from darkroom.backbones import networks, published
 from darkroom.backbones.catalog import Backbone, resolve
-from darkroom.backbones.files import digest_of, local_file, shown
 from darkroom.backbones.published import Published
 from darkroom.contract import ConfigError, WeightsFile
+from darkroom.files.digests import digest_of
 from tests.unit.spark_env.small_network import SIDE, Saved, saved_weights
+from tests.unit.spark_env.web_server import serving
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -50,19 +48,8 @@ def served(tmp_path: Path) -> Iterator[tuple[str, Path, list[str]]]:
     """A web server: its address, its folder and the requests it got."""
     folder = tmp_path / "served"
     folder.mkdir()
-    requests: list[str] = []
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments, directory=str(folder))
-
-        def log_message(self, format: str, *arguments: Any) -> None:
-            requests.append(f"{self.command} {self.path}")
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", folder, requests
-        server.shutdown()
+    with serving(folder) as (address, requests):
+        yield address, folder, requests
 
 
 def small(weights: Any = None, *, top: bool = False, name: str = "MobileNet") -> Backbone:
@@ -215,68 +202,6 @@ def test_a_web_address_is_fetched_once(saved: Saved, served: tuple[str, Path, li
     assert len(arrays(backbone.build())) == 135
     assert len(arrays(small(spec).build())) == 135
     assert requests == ["GET /a.h5"]
-
-
-def test_what_a_web_address_gives_is_checked(
-    served: tuple[str, Path, list[str]], tmp_path: Path
-) -> None:
-    address, folder, _ = served
-    (folder / "a.h5").write_bytes(b"another")
-    uri = f"{address}/a.h5?signature=secret"
-    with pytest.raises(ConfigError) as caught:
-        local_file("weights", uri, "0" * 64)
-    digest = hashlib.sha256(b"another").hexdigest()
-    assert str(caught.value).startswith(f"weights = '{address}/a.h5': its SHA-256 is {digest}")
-    assert not [file for file in (tmp_path / "cache").rglob("*") if file.is_file()]
-
-
-def test_a_body_that_ends_early_is_refused(tmp_path: Path) -> None:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", "1000")
-            self.end_headers()
-            self.wfile.write(b"x" * 600)
-
-        def log_message(self, format: str, *arguments: Any) -> None:
-            del format, arguments
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        uri = f"http://127.0.0.1:{server.server_port}/a.h5"
-        with pytest.raises(ConfigError, match="the server sent 400 bytes too few"):
-            local_file("weights", uri)
-        server.shutdown()
-    assert not [file for file in (tmp_path / "cache").rglob("*") if file.is_file()]
-
-
-def test_any_installed_file_system_serves(saved: Saved) -> None:
-    with fsspec.open("memory://house/bare.h5", "wb") as stream:
-        stream.write(saved.bare.read_bytes())
-    found = local_file("weights", "memory://house/bare.h5")
-    assert digest_of(found) == digest_of(saved.bare)
-
-
-@pytest.mark.parametrize(
-    ("uri", "reason"),
-    [
-        ("https://example.invalid/a.h5", "URLError"),
-        ("nosuch://bucket/a.h5", "Protocol not known"),
-        ("memory://house/none.h5", "FileNotFoundError"),
-    ],
-)
-def test_what_is_out_of_reach_is_one_line(uri: str, reason: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        local_file("features.weights.ResNet50", uri)
-    message = str(caught.value)
-    assert message.startswith(f"features.weights.ResNet50 = '{uri}': it cannot be fetched (")
-    assert reason in message
-    assert message.endswith("): put the file on this machine and give its path")
-
-
-def test_an_address_is_shown_without_its_secrets() -> None:
-    uri = "https://me:word@host:81/a/b.h5?X-Signature=abc#part"
-    assert shown(uri) == "https://host:81/a/b.h5"
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,15 @@
-"""Class names: where ImageNet's come from, and the same choice of the likeliest as Keras."""
+"""Class names: where ImageNet's come from, and a user's own."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from pathlib import Path
-from unittest.mock import patch
 
-import numpy as np
 import pytest
 
 from darkroom.backbones import class_names
 from darkroom.backbones.catalog import resolve
-from darkroom.backbones.class_names import decode_predictions
 from darkroom.backbones.published import Published
 from darkroom.contract import ConfigError
 
@@ -85,24 +82,3 @@ def test_features_have_no_class_names() -> None:
     with pytest.raises(ConfigError) as caught:
         resolve("ResNet50").class_names()
     assert str(caught.value) == "top = False: ResNet50 gives features, which have no class names"
-
-
-@pytest.mark.parametrize("top", [1, 5, 1000, 2000])
-@pytest.mark.parametrize("levels", [1_000_000, 3])
-def test_the_likeliest_are_those_keras_picks(top: int, levels: int) -> None:
-    """With three levels nearly everything is a tie."""
-    from keras.src.applications import imagenet_utils
-
-    random = np.random.default_rng(1)
-    scores = random.integers(1, levels, (4, 1000)).astype(np.float32)
-    probabilities = scores / scores.sum(axis=1, keepdims=True)
-    with patch.object(imagenet_utils, "CLASS_INDEX", INDEX):
-        expected = imagenet_utils.decode_predictions(probabilities, top=top)
-    assert decode_predictions(probabilities, NAMES, top) == expected
-
-
-def test_arrays_that_do_not_fit_the_names_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"have shape \(2, 3\), not \(batch, 1000\)$"):
-        decode_predictions(np.zeros((2, 3)), NAMES)
-    with pytest.raises(ValueError, match=r"^top must be at least 1, not 0$"):
-        decode_predictions(np.zeros((1, 1000)), NAMES, 0)

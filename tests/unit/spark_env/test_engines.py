@@ -8,7 +8,6 @@ import os
 import pickle
 import subprocess
 import sys
-import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from darkroom.ml.engines import (
     PreparedModel,
     TensorSpec,
     choice,
-    default_cache,
     exporting,
     load,
     prefer,
@@ -31,7 +29,6 @@ from darkroom.ml.engines import (
     prepare_saved_model,
     preparing,
 )
-from darkroom.ml.engines.cache import digest_of, made_once
 
 PROJECT = Path(__file__).parents[3]
 ENGINES = (Engine.TENSORFLOW, Engine.OPENVINO, Engine.ONNXRUNTIME)
@@ -216,10 +213,12 @@ def test_a_custom_object_that_nobody_registered_is_an_error_with_the_remedy(
     with pytest.raises(DataError) as caught:
         prepare(tmp_path / "gone.keras", tmp_path)
 
-    assert str(caught.value).startswith(f"Keras cannot load {tmp_path / 'gone.keras'}: ")
+    assert str(caught.value).startswith(
+        f"{tmp_path / 'gone.keras'}: it holds a custom object that is not registered here ("
+    )
     assert str(caught.value).endswith(
-        "(a custom object must be registered with keras.saving, by a module that is imported here "
-        "and that Python workers can import too)"
+        "): import the module that registers it with keras.saving.register_keras_serializable; "
+        "Python workers have to be able to import it too"
     )
 
 
@@ -334,45 +333,6 @@ def test_an_unusable_signature_is_refused_clearly(saved_model: Path, tmp_path: P
     assert str(empty.value) == f"{tmp_path} is no SavedModel: it holds no saved_model.pb"
 
 
-def test_two_makers_at_once_leave_one_whole_folder(tmp_path: Path) -> None:
-    both = threading.Barrier(2)
-
-    def make(folder: Path) -> None:
-        (folder / "whole").write_text("x")
-        both.wait()
-
-    makers = [
-        threading.Thread(target=made_once, args=(tmp_path / "target", make)) for _ in range(2)
-    ]
-    for maker in makers:
-        maker.start()
-    for maker in makers:
-        maker.join()
-
-    assert [path.name for path in tmp_path.rglob("*")] == ["target", "whole"]
-
-
-def test_a_maker_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    def make(folder: Path) -> None:
-        (folder / "half").write_text("x")
-        raise RuntimeError("killed")
-
-    with pytest.raises(RuntimeError, match="killed"):
-        made_once(tmp_path / "target", make)
-
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_s_digest_is_of_names_and_contents(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("1")
-    before = digest_of(tmp_path)
-    (tmp_path / "a").rename(tmp_path / "b")
-    after = digest_of(tmp_path)
-    (tmp_path / "b").write_text("2")
-
-    assert len({before, after, digest_of(tmp_path)}) == 3
-
-
 def test_a_prepared_model_survives_json() -> None:
     model = PreparedModel(
         Engine.OPENVINO,
@@ -385,12 +345,3 @@ def test_a_prepared_model_survives_json() -> None:
     values = json.loads(json.dumps(model.to_json()))
 
     assert PreparedModel.from_json(values, "m.xml") == model
-
-
-def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DARKROOM_CACHE", "/somewhere")
-    assert default_cache() == Path("/somewhere")
-
-    monkeypatch.delenv("DARKROOM_CACHE")
-    monkeypatch.setenv("HOME", "/home/her")
-    assert default_cache() == Path("/home/her/.cache/darkroom")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from darkroom.contract import ConfigError
-from darkroom.ml.fit_params import (
+from darkroom.ml.training.fit_params import (
     FitParams,
     KerasObject,
     parse_fit_params,

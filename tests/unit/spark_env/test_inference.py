@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from darkroom.contract import DataError
 from darkroom.ml import inference
+from darkroom.ml.answers import float_lists
 from darkroom.ml.engines import Engine, PreparedModel, TensorSpec
 from darkroom.ml.inference import (
     ImageSource,
@@ -21,7 +22,6 @@ from darkroom.ml.inference import (
     image_predictor,
     map_batches,
     predictions,
-    vectors,
 )
 from tests.unit.spark_env.pictures import encode, noise, photo
 
@@ -139,7 +139,7 @@ def images_of(batch: pa.RecordBatch) -> list[ImageSource]:
 
 def finish(batch: pa.RecordBatch, found: Sequence[Prediction]) -> pa.RecordBatch:
     assert batch.num_rows == len(found)
-    column = vectors([one.value for one in found])
+    column = float_lists([one.value for one in found])
     return batch.append_column("mean", column)
 
 
@@ -180,15 +180,6 @@ def test_large_outputs_are_answered_in_smaller_parts(monkeypatch: pytest.MonkeyP
     parts = [part.num_rows for part in map_batches([batch], MODEL, images_of, finish)]
 
     assert parts == [2, 2, 1]
-
-
-def test_vectors_are_lists_in_row_major_order() -> None:
-    column = vectors([np.array([[1, 2], [3, 4]], np.float32), None])
-
-    assert column.type == pa.list_(pa.float32())
-    assert column.to_pylist() == [[1, 2, 3, 4], None]
-    assert vectors([None]).to_pylist() == [None]
-    assert vectors([]).to_pylist() == []
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from darkroom.contract import ConfigError, DataError
-from darkroom.ml.labels import Classes, LabelError, LabelKind, classes_of
+from darkroom.ml.training.labels import Classes, LabelError, LabelKind, classes_of
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +12,18 @@ import pyarrow as pa
 import pytest
 
 import darkroom
+from darkroom.backbones.catalog import Backbone
 from darkroom.contract import ConfigError
-from darkroom.ml.callables import find_callable, name_of
-from darkroom.ml.featurizer import DeepImageFeaturizer
-from darkroom.ml.image_column import fitting, images_of
-from darkroom.ml.image_file_transformer import KerasImageFileTransformer
-from darkroom.ml.keras_transformer import KerasTransformer
-from darkroom.ml.predictor import DeepImagePredictor
+from darkroom.ml.base.callables import find_callable, name_of
+from darkroom.ml.engines import Engine, PreparedModel, TensorSpec
+from darkroom.ml.pictures import stage as stage_module
+from darkroom.ml.pictures.column import fitting, images_of
+from darkroom.ml.pictures.featurizer import DeepImageFeaturizer
+from darkroom.ml.pictures.file_transformer import KerasImageFileTransformer
+from darkroom.ml.pictures.predictor import DeepImagePredictor
 from darkroom.ml.ranking import best_first
-from darkroom.ml.tf_transformer import TFTransformer
-from darkroom.ml.uris import UnreadableFileError, read_uri
+from darkroom.ml.tensors.keras_transformer import KerasTransformer
+from darkroom.ml.tensors.tf_transformer import TFTransformer
 from tests.unit.spark_env.pictures import encode
 
 STAGES = [
@@ -52,9 +52,10 @@ def test_importing_darkroom_imports_no_spark_and_no_network() -> None:
 
 def test_workers_need_neither_pyspark_ml_nor_tensorflow_to_read_an_answer() -> None:
     code = (
-        "import sys, darkroom.ml.answers, darkroom.ml.tensor_function, darkroom.ml.image_column, "
-        "darkroom.ml.recognizing; print([name for name in sys.modules if name.split('.')[0] in "
-        "('pyspark', 'keras', 'tensorflow', 'openvino', 'onnxruntime')])"
+        "import sys, darkroom.ml.answers, darkroom.ml.tensors.function\n"
+        "import darkroom.ml.pictures.column, darkroom.ml.recognition.recognizer\n"
+        "heavy = {'pyspark', 'keras', 'tensorflow', 'openvino', 'onnxruntime'}\n"
+        "print([name for name in sys.modules if name.split('.')[0] in heavy])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
@@ -76,7 +77,8 @@ def test_params_are_keyword_only_explained_and_copied(stage: Any) -> None:
     other = made.copy({made.errorCol: "reason"})
 
     assert (made.getErrorCol(), other.getErrorCol(), other.uid) == ("why", "reason", made.uid)
-    assert made.setParams(outputCol="changed").getOutputCol() == "changed"
+    assert made.setParams(outputCol="changed", inputCol=None).getOutputCol() == "changed"
+    assert not made.isSet(made.inputCol)
     for param in made.params:
         assert param.name in made.explainParams()
         getter = "get" + param.name[0].upper() + param.name[1:]
@@ -122,6 +124,50 @@ def test_a_wrong_value_is_refused_where_it_is_set(make: Any, message: str) -> No
     assert str(caught.value).startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: DeepImageFeaturizer().setParams(inputcol="image"),
+            "inputcol = 'image': no such keyword of DeepImageFeaturizer, did you mean inputCol",
+        ),
+        # A Param that its constructor does not take: TensorFlow runs a SavedModel.
+        (
+            lambda: TFTransformer().setParams(engine="openvino"),
+            "engine = 'openvino': no such keyword of TFTransformer, known are inputMapping, ",
+        ),
+    ],
+)
+def test_an_unknown_keyword_is_named_with_near_ones(make: Any, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make()
+
+    assert str(caught.value).startswith(message)
+
+
+def test_a_predictor_finds_its_network_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    backbone = Backbone(
+        name="ResNet50", height=8, width=8, length=2, weights_digest="imagenet", top=True
+    )
+
+    def resolve(name: str, *args: Any, **choices: Any) -> Backbone:
+        asked.append((name, choices["top"]))
+        return backbone
+
+    prepared = PreparedModel(Engine.OPENVINO, "m.xml", (), (TensorSpec("scores", (2,), "float32"),))
+    monkeypatch.setattr(stage_module, "resolve", resolve)
+    monkeypatch.setattr(stage_module, "prepare", lambda file, **choices: prepared)
+    monkeypatch.setattr(Backbone, "model_file", lambda self, cache: Path("m.keras"))
+
+    predictor = DeepImagePredictor(modelName="ResNet50", decodePredictions=True, labels=["a", "b"])
+    model, output = predictor._prepare()
+
+    assert (asked, model) == ([("ResNet50", True)], prepared)
+    (answer,) = output.answers_of([np.array([0.25, 0.75], np.float32)]).to_pylist()
+    assert [found["description"] for found in answer] == ["b", "a"]
+
+
 def test_functions_have_names_or_cannot_be_saved() -> None:
     assert name_of("imageLoader", encode) == "tests.unit.spark_env.pictures:encode"
     assert find_callable("imageLoader", "tests.unit.spark_env.pictures:encode") is encode
@@ -131,51 +177,6 @@ def test_functions_have_names_or_cannot_be_saved() -> None:
         find_callable("imageLoader", "os:nothing")
     with pytest.raises(ConfigError, match=r"it is no function but of type str$"):
         find_callable("imageLoader", "os:sep")
-
-
-@pytest.mark.parametrize("form", ["{}", "file:{}", "file://{}", "file://localhost{}"])
-@pytest.mark.parametrize("name", ["a.bin", "a b%20c.bin", "100%.bin", "a#b?.bin"])
-def test_local_files_in_every_spelling(form: str, name: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_bytes(b"content")
-
-    assert read_uri(form.format(tmp_path / name)) == b"content"
-
-
-def test_an_escaped_file_uri(tmp_path: Path) -> None:
-    (tmp_path / "a b.bin").write_bytes(b"content")
-
-    assert read_uri((tmp_path / "a b.bin").as_uri()) == b"content"
-
-
-def test_a_uri_that_only_fsspec_knows(tmp_path: Path) -> None:
-    (tmp_path / "a.bin").write_bytes(b"content")
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args, directory=str(tmp_path))
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        assert read_uri(f"http://127.0.0.1:{server.server_port}/a.bin") == b"content"
-        server.shutdown()
-
-
-@pytest.mark.parametrize(
-    ("uri", "reason"),
-    [
-        ("/nowhere/a.jpg", "No such file or directory"),
-        ("/", "Is a directory"),
-        ("nonsense://host/a.jpg", "Protocol not known: nonsense"),
-    ],
-)
-def test_an_unreadable_file_is_named_with_its_reason(uri: str, reason: str) -> None:
-    with pytest.raises(UnreadableFileError) as caught:
-        read_uri(uri)
-
-    assert str(caught.value) == f"cannot read {uri}: {reason}"
 
 
 def test_a_column_that_can_hold_no_pictures() -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from darkroom.contract import ConfigError, DataError
 from darkroom.images import imageStructToArray
-from darkroom.ml import reading
-from darkroom.ml.reading import ReadMode, createResizeImageUDF, readImages
+from darkroom.ml.pictures import reading
+from darkroom.ml.pictures.reading import ReadMode, createResizeImageUDF, readImages
 from tests.unit.spark_env.pictures import noise, photo
 
 BAD = photo(1, side=60)[:4000]

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from darkroom.contract import DataError
-from darkroom.ml.engines import Engine, PreparedModel
-from darkroom.ml.inference import Prediction
+from darkroom.ml import inference
+from darkroom.ml.engines import Engine, PreparedModel, TensorSpec
 from darkroom.ml.ranking import rank
-from darkroom.sql import functions
 from darkroom.sql.deployments import Deployment
 from darkroom.sql.functions import recognizer
+from tests.unit.spark_env.pictures import photo
 
 LABELS = ("stop", "yield", "left")
 
@@ -77,16 +77,18 @@ def test_a_model_with_other_outputs_than_labels_is_refused() -> None:
 def run(batches: list[pa.Array], monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], int]:
     """Runs a recognizer whose model says yes to every picture; counts how often it is loaded."""
     loads = []
-    prepared = PreparedModel(Engine.OPENVINO, "m.xml", (), ())
+    prepared = PreparedModel(
+        Engine.OPENVINO,
+        "m.xml",
+        (TensorSpec("pixels", (24, 24, 3), "float32"),),
+        (TensorSpec("scores", (3,), "float32"),),
+    )
 
     def load(model: PreparedModel) -> Any:
         loads.append(model)
-        return lambda images: [
-            Prediction(None if image is None else np.array([0, 1, 0], np.float32))
-            for image in images
-        ]
+        return lambda arrays: {"scores": np.array([[0, 1, 0]] * len(arrays["pixels"]), np.float32)}
 
-    monkeypatch.setattr(functions, "image_predictor", load)
+    monkeypatch.setattr(inference, "load", load)
     answers: Iterator[pa.Array] = recognizer("f", prepared, LABELS)(iter(batches))
     return [batch.to_pylist() for batch in answers], len(loads)
 
@@ -100,12 +102,15 @@ def test_nulls_never_load_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_batch_is_answered_in_its_own_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    batches = [pa.array([b"x", None], pa.binary()), pa.array([b"y"], pa.large_binary())]
+    batches = [
+        pa.array([photo(1), None, b"no picture"], pa.binary()),
+        pa.array([photo(2)], pa.large_binary()),
+    ]
 
     answers, _ = run(batches, monkeypatch)
 
     assert [[row and row[0]["label"] for row in batch] for batch in answers] == [
-        ["yield", None],
+        ["yield", None, None],
         ["yield"],
     ]
 

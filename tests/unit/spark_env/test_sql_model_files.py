@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
 from darkroom.contract import DataError
-from darkroom.ml.model_files import ModelCard, sha256_of
+from darkroom.ml.model_files import ModelCard
 
 
 def write(folder: Path, **changes: object) -> Path:
@@ -59,10 +58,3 @@ def test_what_is_no_card_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_missing_card_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="FileNotFoundError"):
         ModelCard.read(tmp_path / "model.json")
-
-
-def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
-    file = tmp_path / "model.keras"
-    file.write_bytes(b"abc" * 100_000)
-
-    assert sha256_of(file) == hashlib.sha256(b"abc" * 100_000).hexdigest()

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darkroom.ml.answers import VECTOR_STORAGE, vectors
+from darkroom.ml.answers import VECTOR_STORAGE, float_lists, vectors
 from darkroom.ml.engines import TensorSpec
-from darkroom.ml.tensors import RAGGED, lists_of, read_tensors
+from darkroom.ml.tensors.arrow import RAGGED, lists_of, read_tensors
 
 CUBE = pa.list_(pa.list_(pa.list_(pa.float64())))
 
@@ -150,3 +150,12 @@ def test_answers_are_stored_as_sparks_vectors_are() -> None:
 
     assert column.type == VECTOR_STORAGE
     assert column.to_pylist() == [dense([1.5, 2.0]), None, dense([3.0, 4.0])]
+
+
+def test_answers_as_lists_are_in_row_major_order() -> None:
+    column = float_lists([np.array([[1, 2], [3, 4]], np.float32), None, np.array([5], np.int64)])
+
+    assert column.type == pa.list_(pa.float32())
+    assert column.to_pylist() == [[1, 2, 3, 4], None, [5]]
+    assert float_lists([None]).to_pylist() == [None]
+    assert float_lists([]).to_pylist() == []

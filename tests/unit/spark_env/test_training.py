@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from darkroom.contract import ConfigError
-from darkroom.ml.fit_params import (
+from darkroom.ml.training.fit_params import (
     CALLBACKS,
     CLASS_LOSSES,
     LOSSES,
@@ -13,7 +13,7 @@ from darkroom.ml.fit_params import (
     FitParams,
     KerasObject,
 )
-from darkroom.ml.training import ModelSource, Trial, check_arguments
+from darkroom.ml.training.trial import ModelSource, Trial, check_arguments
 
 
 def trial(optimizer: KerasObject, loss: KerasObject) -> Trial:

@@ -7,12 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from darkroom.ml.training_folder import new_training_folder
+from darkroom.ml.training.folder import new_training_folder
 
 MAKE = """
 import sys
 from pathlib import Path
-from darkroom.ml.training_folder import new_training_folder
+from darkroom.ml.training.folder import new_training_folder
 folder = new_training_folder(Path(sys.argv[1]))
 (folder / "file").write_text("x")
 print(folder)

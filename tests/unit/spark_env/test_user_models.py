@@ -138,7 +138,8 @@ def test_a_class_that_is_not_registered_is_named(tmp_path: Path) -> None:
             f"features.backbones = '{name}': it holds a custom object that is not registered here ("
         )
         assert message.endswith(
-            "): import the module that registers it with keras.saving.register_keras_serializable"
+            "): import the module that registers it with keras.saving.register_keras_serializable; "
+            "Python workers have to be able to import it too"
         )
 
 

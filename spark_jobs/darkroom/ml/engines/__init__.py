@@ -5,7 +5,6 @@ and each Python worker loads that once (`load`). Only `prepare` may need TensorF
 """
 
 from darkroom.contract.names import Engine
-from darkroom.ml.engines.cache import default_cache
 from darkroom.ml.engines.loading import Forward, load
 from darkroom.ml.engines.model import PreparedModel, TensorSpec
 from darkroom.ml.engines.preparing import prefer, prepare, prepare_saved_model
@@ -16,7 +15,6 @@ __all__ = [
     "Forward",
     "PreparedModel",
     "TensorSpec",
-    "default_cache",
     "load",
     "prefer",
     "prepare",

@@ -28,9 +28,9 @@ def has_gpu() -> bool:
         return False
     if not any(Path(device).exists() for device in ("/dev/nvidia0", "/dev/kfd")):
         return False
-    from darkroom.ml.engines.libraries import import_tensorflow
+    from darkroom.ml.engines.libraries import single_thread_tensorflow
 
-    return bool(import_tensorflow().config.list_physical_devices("GPU"))
+    return bool(single_thread_tensorflow().config.list_physical_devices("GPU"))
 
 
 def _layers(model_file: Path) -> str:

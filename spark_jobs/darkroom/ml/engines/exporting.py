@@ -11,8 +11,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from darkroom.contract import class_and_text
 from darkroom.contract.names import Engine
-from darkroom.ml.engines.libraries import import_openvino, import_tensorflow
+from darkroom.ml.engines.libraries import import_openvino, single_thread_tensorflow
 from darkroom.ml.engines.loading import load
 from darkroom.ml.engines.model import PreparedModel, TensorSpec, input_alias, output_alias
 from darkroom.ml.engines.network import Network
@@ -56,8 +57,7 @@ def export(network: Network, engine: Engine, folder: Path, digest: str) -> Prepa
             expected = _expected(graph, network)
     except Exception as error:
         # Converters raise whatever they like; each time it means that this engine is out.
-        reason = " ".join(str(error).split())[:400]
-        raise ExportError(f"{type(error).__name__}: {reason}") from None
+        raise ExportError(class_and_text(error, limit=400)) from None
     _check(answer, expected)
     return made
 
@@ -67,7 +67,7 @@ def _graph(network: Network) -> Any:
 
     They are numbered, for TensorFlow sorts the inputs and outputs of a function by name.
     """
-    tf = import_tensorflow()
+    tf = single_thread_tensorflow()
 
     def serve(tensors: Mapping[str, Any]) -> dict[str, Any]:
         named = {spec.name: tensors[input_alias(i)] for i, spec in enumerate(network.inputs)}

@@ -1,32 +1,19 @@
-"""Imports the libraries that run networks, each quietly and for one thread."""
+"""Imports the libraries that run networks, each without its messages."""
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
-
-def import_tensorflow() -> Any:
-    """Imports TensorFlow; the caller's own settings stand where it is in use already."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-
-    # Spark runs one task per core: more threads here would only compete with other tasks.
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError:
-        pass
-    return tf
+from darkroom.backbones import libraries
 
 
-def import_keras() -> Any:
-    """Imports Keras, on TensorFlow."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import keras
+def single_thread_tensorflow() -> Any:
+    """Imports TensorFlow for one thread.
 
-    return keras
+    Spark runs one task per core: more threads here would only compete with other tasks.
+    """
+    return libraries.import_tensorflow(threads=1)
 
 
 def import_openvino() -> Any:

@@ -10,8 +10,13 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
+from darkroom.backbones.model_formats import load_saved_model
 from darkroom.contract.names import Engine
-from darkroom.ml.engines.libraries import import_onnxruntime, import_openvino, import_tensorflow
+from darkroom.ml.engines.libraries import (
+    import_onnxruntime,
+    import_openvino,
+    single_thread_tensorflow,
+)
 from darkroom.ml.engines.model import PreparedModel, input_alias, output_alias
 from darkroom.ml.engines.shipping import local_file
 
@@ -41,7 +46,7 @@ def load(prepared: PreparedModel) -> Forward:
 
 
 def _open_keras(file: Path, prepared: PreparedModel) -> Forward:
-    tf = import_tensorflow()
+    tf = single_thread_tensorflow()
     # Only here: it is the one engine that needs Keras.
     from darkroom.ml.engines.network import read_network
 
@@ -64,8 +69,8 @@ def _open_keras(file: Path, prepared: PreparedModel) -> Forward:
 
 
 def _open_saved_model(folder: Path, prepared: PreparedModel) -> Forward:
-    tf = import_tensorflow()
-    module = tf.saved_model.load(str(folder))
+    tf = single_thread_tensorflow()
+    module = load_saved_model(folder)
 
     def forward(arrays: Arrays) -> dict[str, NDArray[Any]]:
         # Looked up each time: a signature holds its module's variables only weakly.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from darkroom.backbones.model_formats import load_keras
 from darkroom.contract import DataError
-from darkroom.ml.engines.libraries import import_keras
 from darkroom.ml.engines.model import TensorSpec
 
 
@@ -57,12 +57,7 @@ def read_network(file: Path) -> Network:
     Raises:
         DataError: Keras cannot load it, or its inputs cannot be told.
     """
-    keras = import_keras()
-    try:
-        model = keras.saving.load_model(file, compile=False)
-    except Exception as error:
-        raise DataError(f"Keras cannot load {file}: {_load_failure(error)}") from None
-    return describe(model, file)
+    return describe(load_keras(file), file)
 
 
 def describe(model: Any, file: Path) -> Network:
@@ -127,13 +122,3 @@ def _distinct(names: list[str]) -> list[str]:
         count = seen[name] = seen.get(name, 0) + 1
         distinct.append(name if count == 1 else f"{name}_{count - 1}")
     return distinct
-
-
-def _load_failure(error: Exception) -> str:
-    reason = " ".join(str(error).split())[:200]
-    if "register_keras_serializable" in str(error) or "Could not locate" in str(error):
-        return (
-            f"{reason} (a custom object must be registered with keras.saving, by a module that is "
-            "imported here and that Python workers can import too)"
-        )
-    return reason

@@ -9,12 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from darkroom.backbones.model_formats import (
+    SERVING_SIGNATURE,
+    Tensor,
+    is_saved_model,
+    load_saved_model,
+    signatures_of,
+)
 from darkroom.contract import ConfigError, DataError, MissingInputError
 from darkroom.contract.names import Engine
 from darkroom.contract.workspace import write_atomically
-from darkroom.ml.engines.cache import digest_of, made_once
+from darkroom.files.cache import default_cache, made_once
+from darkroom.files.digests import digest_of
 from darkroom.ml.engines.choice import by_speed, has_gpu
-from darkroom.ml.engines.libraries import import_tensorflow
+from darkroom.ml.engines.libraries import single_thread_tensorflow
 from darkroom.ml.engines.model import PreparedModel, TensorSpec
 
 if TYPE_CHECKING:
@@ -29,14 +37,16 @@ PREFERRED_FILE: Final = "preferred_engine"
 _log = logging.getLogger(__name__)
 
 
-def prepare(model_file: Path, cache: Path, engine: Engine = Engine.AUTO) -> PreparedModel:
+def prepare(
+    model_file: Path, cache: Path | None = None, engine: Engine = Engine.AUTO
+) -> PreparedModel:
     """Makes a Keras model ready for an engine, once per model file.
 
     Args:
         model_file: A ``.keras`` or ``.h5`` file; or a SavedModel folder, whose signature
             ``serving_default`` TensorFlow runs.
         cache: Folder that keeps what was made, by the file's SHA-256; what is there already is
-            used without importing TensorFlow.
+            used without importing TensorFlow. None for ``engines`` in the user's own cache.
         engine: Which one; AUTO for what was preferred last, else the quickest here.
 
     Returns:
@@ -51,7 +61,7 @@ def prepare(model_file: Path, cache: Path, engine: Engine = Engine.AUTO) -> Prep
         return prepare_saved_model(model_file)
     if not model_file.is_file():
         raise MissingInputError(f"there is no model file {model_file}")
-    workshop = _Workshop(model_file, digest_of(model_file), cache)
+    workshop = _Workshop(model_file, digest_of(model_file), cache or default_cache() / "engines")
     return workshop.made_for(workshop.preferred if engine is Engine.AUTO else engine)
 
 
@@ -66,7 +76,7 @@ def prefer(model_file: Path, cache: Path, engine: Engine) -> None:
     _Workshop(model_file, digest_of(model_file), cache).prefer(engine)
 
 
-def prepare_saved_model(folder: Path, signature: str = "serving_default") -> PreparedModel:
+def prepare_saved_model(folder: Path, signature: str = SERVING_SIGNATURE) -> PreparedModel:
     """Describes one signature of a SavedModel; TensorFlow runs it.
 
     Args:
@@ -81,37 +91,30 @@ def prepare_saved_model(folder: Path, signature: str = "serving_default") -> Pre
         ConfigError: It has no such signature.
         DataError: TensorFlow cannot load it, or a tensor of the signature has no batch axis.
     """
-    if not (folder / "saved_model.pb").is_file():
+    if not is_saved_model(folder):
         raise MissingInputError(f"{folder} is no SavedModel: it holds no saved_model.pb")
-    tf = import_tensorflow()
-    try:
-        signatures = tf.saved_model.load(str(folder)).signatures
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"TensorFlow cannot load {folder}: {reason}") from None
+    # Once TensorFlow runs, its threads cannot be changed.
+    single_thread_tensorflow()
+    signatures = signatures_of(load_saved_model(folder))
     if signature not in signatures:
-        known = ", ".join(sorted(signatures)) or "none"
+        known = ", ".join(signatures) or "none"
         raise ConfigError("signature", signature, f"{folder} has these: {known}")
-    function = signatures[signature]
+    _, inputs, outputs = signatures[signature]
     return PreparedModel(
         Engine.TENSORFLOW,
         str(folder.absolute()),
-        _signature_specs(function.structured_input_signature[1], folder),
-        _signature_specs(function.structured_outputs, folder),
+        _specs(inputs, folder),
+        _specs(outputs, folder),
         digest_of(folder),
         signature,
     )
 
 
-def _signature_specs(tensors: dict[str, object], folder: Path) -> tuple[TensorSpec, ...]:
-    specs = []
-    for name, tensor in tensors.items():
-        shape = tensor.shape  # type: ignore[attr-defined]
-        if shape.rank in (None, 0):
-            raise DataError(f"{folder}: tensor {name} of the signature has no batch axis: {shape}")
-        dtype = tensor.dtype.name  # type: ignore[attr-defined]
-        specs.append(TensorSpec(name, tuple(shape.as_list()[1:]), dtype))
-    return tuple(specs)
+def _specs(tensors: tuple[Tensor, ...], folder: Path) -> tuple[TensorSpec, ...]:
+    for tensor in tensors:
+        if not tensor.shape:
+            raise DataError(f"{folder}: tensor {tensor.name} of the signature has no batch axis")
+    return tuple(TensorSpec(name, shape[1:], dtype) for name, shape, dtype in tensors)
 
 
 def _maker(engine: Engine) -> str:

@@ -1,0 +1,1 @@
+"""Files by path or URI: opened, copied to this machine, and kept by their digest."""

@@ -1,0 +1,1 @@
+"""What every stage of the library has in common: Params, saving, output columns."""

@@ -1,0 +1,1 @@
+"""Stages over columns of pictures, and the reading of pictures from files."""

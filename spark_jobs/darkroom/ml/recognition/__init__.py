@@ -1,0 +1,1 @@
+"""Classifiers as functions of SQL."""

@@ -1,0 +1,1 @@
+"""Stages over columns of tensors of any rank."""

@@ -1,0 +1,1 @@
+"""Training of Keras networks on columns of pictures and labels."""
