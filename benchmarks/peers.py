@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import multiprocessing
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from darkroom.backbones.libraries import import_keras, import_tensorflow
 from darkroom.ml.engines import PreparedModel
 
 TENSORFLOW_BATCH = 32
@@ -41,10 +41,7 @@ class TensorFlowLoop:
 
     def open(self) -> Loop:
         """Loads the model; the answer runs over all pictures once."""
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-        import keras
-        import tensorflow as tf
-
+        keras, tf = import_keras(), import_tensorflow()
         model = keras.saving.load_model(self.model_file, compile=False)
         forward = tf.function(lambda pixels: model(pixels, training=False))
 
