@@ -97,6 +97,14 @@ def loaded_network() -> Any:
     return keras.Sequential([keras.Input((SIDE, SIDE, 3)), *network().layers[1:]])
 
 
+def save_undecided(file: Path) -> Path:
+    """Saves `network` with weights under which each class is equally likely."""
+    model = network()
+    model.set_weights([np.zeros_like(weight) for weight in model.get_weights()])
+    model.save(file)
+    return file
+
+
 def weights_of(model_file: str) -> list[NDArray[np.float32]]:
     """All weights of a Keras file, without TensorFlow."""
     found: dict[str, NDArray[np.float32]] = {}

@@ -11,6 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 PROJECT = Path(__file__).parents[3]
+BARRED = Path(__file__).parent / "barred"
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +32,28 @@ def spark() -> Iterator[SparkSession]:
     session.sparkContext.setLogLevel("ERROR")
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="module")
+def tensorflow_workers(spark: SparkSession) -> Iterator[None]:
+    """Python workers for what imports TensorFlow, which takes seconds: few, and always the same.
+
+    Spark hands out its idle workers in turn, so that all of them would import it sooner or later;
+    it keeps those of other variables apart.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(spark.sparkContext.environment, "DARKROOM_TEST_WORKERS", "tensorflow")
+        yield
+
+
+@pytest.fixture
+def no_tensorflow(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither this process nor a Python worker can import TensorFlow or Keras."""
+    for name in ("tensorflow", "keras"):
+        monkeypatch.setitem(sys.modules, name, None)
+    bar_workers(spark, monkeypatch)
+
+
+def bar_workers(spark: SparkSession, patch: pytest.MonkeyPatch) -> None:
+    """Functions that are made from now on get Python workers without TensorFlow and Keras."""
+    patch.setitem(spark.sparkContext.environment, "PYTHONPATH", str(BARRED))

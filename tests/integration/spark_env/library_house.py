@@ -10,15 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pyspark.sql import DataFrame
 
 RGB = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "teal": (0, 128, 64)}
 SIDE = 8
 
 
 def picture(colour: str, size: tuple[int, int] = (12, 10)) -> bytes:
+    """A PNG of one colour that has a name."""
+    return plain_picture(RGB[colour], size)
+
+
+def plain_picture(rgb: tuple[int, int, int], size: tuple[int, int]) -> bytes:
     """A PNG of one colour."""
     stream = io.BytesIO()
-    Image.new("RGB", size, RGB[colour]).save(stream, "PNG")
+    Image.new("RGB", size, rgb).save(stream, "PNG")
     return stream.getvalue()
 
 
@@ -47,6 +53,14 @@ def save_negative(file: Path) -> Path:
 
     pixels = keras.Input((SIDE, SIDE, 3), name="pixels")
     return _save(keras.Model(pixels, keras.layers.Rescaling(-1.0, offset=255.0)(pixels)), file)
+
+
+def save_doubler(file: Path) -> Path:
+    """Saves a network that doubles three numbers."""
+    import keras
+
+    numbers = keras.Input((3,), name="numbers")
+    return _save(keras.Model(numbers, keras.layers.Rescaling(2.0)(numbers)), file)
 
 
 def save_grey_sum(file: Path) -> Path:
@@ -87,6 +101,19 @@ def save_scorer(folder: Path) -> Path:
     signatures = {"serving_default": scorer.double, "half": scorer.half}
     tf.saved_model.save(scorer, str(folder), signatures)
     return folder
+
+
+def write_stream(made: DataFrame, folder: Path) -> None:
+    """Writes what a stream has by now into the folder ``out``, and goes on from there next time."""
+    assert made.isStreaming
+    query = (
+        made.writeStream.format("parquet")
+        .option("path", str(folder / "out"))
+        .option("checkpointLocation", str(folder / "checkpoint"))
+        .trigger(availableNow=True)
+        .start()
+    )
+    assert query.awaitTermination(120)
 
 
 def load_number(uri: str) -> NDArray[np.float64]:

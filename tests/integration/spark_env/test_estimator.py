@@ -27,7 +27,7 @@ from darkroom.ml.training.folder import engines_beside
 from darkroom.ml.training.model import KerasImageFileModel
 from tests.integration.spark_env import colour_training as colours
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("tensorflow_workers")]
 
 LEARNS = {"name": "adam", "learning_rate": 0.3}
 FIT = {"batch_size": 8, "epochs": 8}

@@ -16,7 +16,7 @@ from pyspark.ml.linalg import DenseVector, VectorUDT
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import IntegerType, StringType, StructField, StructType
+from pyspark.sql.types import StringType, StructField, StructType
 
 from darkroom.contract import ConfigError
 from darkroom.images import arrayToImageStruct, imageStructToArray
@@ -30,7 +30,6 @@ from tests.integration.spark_env.library_house import RGB, picture
 
 pytestmark = pytest.mark.integration
 
-FILES = "path string, modificationTime timestamp, length long, content binary"
 JUNK = "NOT_AN_IMAGE: no known image format starts with bytes 6a 75 6e 6b"
 
 
@@ -52,50 +51,12 @@ def as_bytes(spark: SparkSession, tmp_path: Path) -> DataFrame:
     return spark.createDataFrame(rows, "id int, image binary").repartition(2).sort("id")
 
 
-@pytest.fixture
-def as_structs(spark: SparkSession) -> DataFrame:
-    def struct(colour: str) -> Any:
-        return arrayToImageStruct(np.full((10, 12, 3), RGB[colour], np.uint8), channelOrder="RGB")
-
-    broken = ("/data/cut.jpg", -1, -1, -1, -1, b"")
-    rows = [(1, struct("red")), (2, None), (3, broken), (4, struct("teal"))]
-    kind = StructType().add("id", IntegerType()).add("image", image_type())
-    return spark.createDataFrame(rows, kind)
-
-
-@pytest.fixture
-def as_uris(spark: SparkSession, tmp_path: Path) -> DataFrame:
-    (tmp_path / "a red.png").write_bytes(picture("red"))
-    (tmp_path / "teal.png").write_bytes(picture("teal"))
-    rows = [
-        (1, (tmp_path / "a red.png").as_uri()),
-        (2, None),
-        (3, "/nowhere/x.png"),
-        (4, f"{tmp_path}/teal.png"),
-    ]
-    return spark.createDataFrame(rows, "id int, image string")
-
-
-@pytest.mark.parametrize(
-    ("form", "reason"),
-    [
-        ("as_bytes", JUNK),
-        ("as_structs", "NOT_AN_IMAGE: the struct holds no picture (mode = -1)"),
-        (
-            "as_uris",
-            "UnreadableFileError: cannot read /nowhere/x.png: No such file or directory",
-        ),
-    ],
-)
-def test_features_of_every_form_of_picture(
-    form: str, reason: str, mean: Path, request: pytest.FixtureRequest
-) -> None:
-    frame: DataFrame = request.getfixturevalue(form)
+def test_features_and_reasons_become_columns(as_bytes: DataFrame, mean: Path) -> None:
     featurizer = DeepImageFeaturizer(
         inputCol="image", outputCol="features", modelFile=mean, errorCol="why"
     )
 
-    made = featurizer.transform(frame)
+    made = featurizer.transform(as_bytes)
 
     assert made.columns == ["id", "image", "features", "why"]
     assert made.schema["features"].dataType == VectorUDT()
@@ -103,7 +64,7 @@ def test_features_of_every_form_of_picture(
     assert [tuple(row) for row in made.select("id", "features", "why").collect()] == [
         (1, DenseVector([255, 0, 0]), None),
         (2, None, None),
-        (3, None, reason),
+        (3, None, JUNK),
         (4, DenseVector([0, 128, 64]), None),
     ]
 
@@ -178,39 +139,6 @@ def test_each_picture_is_computed_once_and_only_if_needed(
     assert calls(lambda made: made.select("n")) == [0] * 6
 
 
-def test_a_stream_of_files(spark: SparkSession, mean: Path, tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    source.mkdir()
-    featurizer = DeepImageFeaturizer(
-        inputCol="content", outputCol="features", modelFile=mean, errorCol="why"
-    )
-    stream = spark.readStream.format("binaryFile").schema(FILES).load(str(source))
-    made = featurizer.transform(stream).select("path", "features", "why")
-
-    def run() -> None:
-        query = (
-            made.writeStream.format("parquet")
-            .option("path", str(tmp_path / "out"))
-            .option("checkpointLocation", str(tmp_path / "checkpoint"))
-            .trigger(availableNow=True)
-            .start()
-        )
-        assert query.awaitTermination(60)
-
-    (source / "a.png").write_bytes(picture("red"))
-    (source / "b.png").write_bytes(b"junk")
-    run()
-    (source / "c.png").write_bytes(picture("teal"))
-    run()
-
-    rows = spark.read.parquet(str(tmp_path / "out")).orderBy("path").collect()
-    assert [(row["path"][-5:], row["features"], row["why"]) for row in rows] == [
-        ("a.png", DenseVector([255, 0, 0]), None),
-        ("b.png", None, JUNK),
-        ("c.png", DenseVector([0, 128, 64]), None),
-    ]
-
-
 def test_a_predictor_answers_probabilities_or_names(as_bytes: DataFrame, tmp_path: Path) -> None:
     file = tmp_path / "colours.keras"
     house.colour_classifier().save(file)
@@ -282,22 +210,18 @@ def dimmed(pixels: Any) -> Any:
     return np.asarray(Image.fromarray(pixels).resize((8, 8)), np.float32) / 2
 
 
-def test_a_model_answers_from_sql(
-    spark: SparkSession, as_bytes: DataFrame, as_structs: DataFrame
-) -> None:
+def test_a_model_answers_from_sql(spark: SparkSession, as_bytes: DataFrame) -> None:
     model = house.colour_classifier()
     registerKerasImageUDF("tint_of", model, labels=["red", "green", "blue"])
     again = registerKerasImageUDF("dim_tint_of", model, preprocessor=dimmed, spark=spark)
     as_bytes.createOrReplaceTempView("encoded")
-    as_structs.createOrReplaceTempView("structs")
 
-    for view in ("encoded", "structs"):
-        answers = spark.sql(f"SELECT tint_of(image) AS objects FROM {view} ORDER BY id")
-        assert answers.schema["objects"].dataType.simpleString() == (
-            "array<struct<label:string,probability:float>>"
-        )
-        best = [row["objects"] and row["objects"][0]["label"] for row in answers.collect()]
-        assert best == ["red", None, None, "green"]
+    answers = spark.sql("SELECT tint_of(image) AS objects FROM encoded ORDER BY id")
+    assert answers.schema["objects"].dataType.simpleString() == (
+        "array<struct<label:string,probability:float>>"
+    )
+    best = [row["objects"] and row["objects"][0]["label"] for row in answers.collect()]
+    assert best == ["red", None, None, "green"]
     (row,) = as_bytes.where("id = 1").select(again("image").alias("o")).collect()
     strong = np.exp(1.275)
     assert row["o"][0]["label"] == "0"

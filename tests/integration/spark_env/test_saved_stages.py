@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from pyspark.ml import Pipeline
 from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.evaluation import MulticlassClassificationEvaluator
+from pyspark.ml.tuning import CrossValidator
 from pyspark.sql import SparkSession
 
 from darkroom.contract import ConfigError, DataError
@@ -28,12 +30,16 @@ pytestmark = pytest.mark.integration
 SCORE = """
 import json, sys
 from pyspark.ml import PipelineModel
+from pyspark.ml.tuning import CrossValidatorModel
 from pyspark.sql import SparkSession
 
 spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
-frame = spark.read.parquet(sys.argv[2]).orderBy("id")
-rows = PipelineModel.load(sys.argv[1]).transform(frame).select("probability", "prediction")
-print(json.dumps([[list(row[0]), row[1]] for row in rows.collect()]))
+pictures, pipeline, search = sys.argv[1:]
+frame = spark.read.parquet(pictures).orderBy("id")
+for model in (PipelineModel.load(pipeline), CrossValidatorModel.load(search)):
+    rows = model.transform(frame).select("probability", "prediction").collect()
+    print("answer", json.dumps([[list(row[0]), row[1]] for row in rows]))
+print("metrics", json.dumps(model.avgMetrics))
 """
 
 
@@ -43,24 +49,38 @@ def mean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return house.save_mean(tmp_path / "mean.keras")
 
 
-def test_a_fitted_pipeline_answers_the_same_in_a_new_process(
+def test_fitted_models_answer_the_same_in_a_new_process(
     spark: SparkSession, mean: Path, tmp_path: Path
 ) -> None:
-    colours = [(n, house.picture(name)) for n, name in enumerate(["red", "green", "teal"])]
-    rows = [(n, data, float(n > 0)) for n, data in colours]
-    frame = spark.createDataFrame(rows, "id int, image binary, label double").coalesce(1)
+    colours = ["red", "green", "teal", "red"] * 2
+    frame = spark.createDataFrame(
+        [(n, house.picture(c), float(c != "red"), n // 4) for n, c in enumerate(colours)],
+        "id int, image binary, label double, fold int",
+    ).coalesce(1)
     frame.write.parquet(str(tmp_path / "pictures"))
     featurizer = DeepImageFeaturizer(inputCol="image", outputCol="features", modelFile=mean)
-    fitted = Pipeline(stages=[featurizer, LogisticRegression(maxIter=2)]).fit(frame)
+    classifier = LogisticRegression()
+    search = CrossValidator(
+        estimator=Pipeline(stages=[featurizer, classifier]),
+        estimatorParamMaps=[{classifier.maxIter: 2}],
+        evaluator=MulticlassClassificationEvaluator(metricName="accuracy"),
+        numFolds=2,
+        foldCol="fold",
+    )
+    fitted = search.fit(frame)
+    best: Any = fitted.bestModel
     here = [
-        (list(row["probability"]), row["prediction"]) for row in fitted.transform(frame).collect()
+        [list(row["probability"]), row["prediction"]] for row in best.transform(frame).collect()
     ]
-    fitted.save(str(tmp_path / "fitted"))
+    # A path, and a URI.
+    saved = [str(tmp_path / "pipeline"), (tmp_path / "search").as_uri()]
+    best.save(saved[0])
+    fitted.save(saved[1])
     mean.unlink()
     shutil.rmtree(tmp_path / "cache")
 
     done = subprocess.run(
-        [sys.executable, "-c", SCORE, str(tmp_path / "fitted"), str(tmp_path / "pictures")],
+        [sys.executable, "-c", SCORE, str(tmp_path / "pictures"), *saved],
         capture_output=True,
         text=True,
         check=False,
@@ -68,9 +88,11 @@ def test_a_fitted_pipeline_answers_the_same_in_a_new_process(
     )
 
     assert done.returncode == 0, done.stderr[-3000:]
-    answers = json.loads(done.stdout.splitlines()[-1])
-    assert [prediction for _, prediction in answers] == [0, 1, 1]
-    assert [(scores, prediction) for scores, prediction in answers] == here
+    said = [line.split(" ", 1) for line in done.stdout.splitlines()]
+    answers = [json.loads(text) for word, text in said if word == "answer"]
+    assert [prediction for _, prediction in here] == [float(c != "red") for c in colours]
+    assert answers == [here, here]
+    assert [json.loads(text) for word, text in said if word == "metrics"] == [[1.0]]
 
 
 def test_a_loaded_stage_can_be_saved_over_itself(

@@ -1,4 +1,7 @@
-"""Programs that people wrote for sparkdl, as they are but for imports and weights, at full size."""
+"""Programs that people wrote for sparkdl, as they are but for imports and weights, at full size.
+
+The one that trains is small: test_estimator_program.py.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,18 @@ from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from darkroom.ml.pictures.featurizer import DeepImageFeaturizer
-from darkroom.ml.pictures.predictor import DeepImagePredictor
-from darkroom.ml.recognition.sql_udf import registerKerasImageUDF
+from darkroom import (
+    DeepImageFeaturizer,
+    DeepImagePredictor,
+    registerKerasImageUDF,
+)
+from tests.integration.spark_env.doc_examples import (
+    ESTIMATOR_PAGE,
+    LIBRARY_PAGE,
+    a_readers_files,
+    a_trainers_files,
+    run_examples,
+)
 from tests.integration.spark_env.library_house import picture
 
 pytestmark = [pytest.mark.integration, pytest.mark.parity]
@@ -102,3 +114,22 @@ def test_the_same_network_answers_from_sql(
 
     assert len(row["objects"]) == 1000
     np.testing.assert_allclose(sum(item["probability"] for item in row["objects"]), 1, rtol=1e-3)
+
+
+WITH_WEIGHTS = {
+    'modelName="ResNet50"': 'modelName="ResNet50", weights=weights',
+    'modelName="InceptionV3"': 'modelName="InceptionV3", weights=weights, labels=labels',
+}
+
+
+def test_the_library_s_pages_run_as_they_stand(
+    spark: SparkSession, weights: dict[str, Path], tmp_path: Path
+) -> None:
+    names: dict[str, Any] = {"weights": weights, "labels": LABELS}
+    names |= a_readers_files(spark, tmp_path / "reader")
+    run_examples(LIBRARY_PAGE, names, tmp_path / "reader", WITH_WEIGHTS)
+    assert len(names["fitted"].avgMetrics) == len(NETWORKS)
+
+    names = a_trainers_files(spark, tmp_path / "trainer")
+    run_examples(ESTIMATOR_PAGE, names, tmp_path / "trainer")
+    assert len(names["best"].history["accuracy"]) == 5

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from pyspark.errors import PythonException
 from pyspark.sql import SparkSession
 from pyspark.sql.pandas.functions import arrow_udf
 
@@ -85,10 +87,24 @@ def test_the_smoke_query_calls_the_function_on_its_rows_only(house: House, tmp_p
     assert calls.read_text() == "x" * 5
 
 
-def test_deploying_again_adds_no_row(house: House) -> None:
+def test_deploying_again_adds_no_row_and_imports_no_tensorflow(
+    house: House, no_tensorflow: None
+) -> None:
+    def imported(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import tensorflow  # noqa: F401
+
+        yield from batches
+
+    with pytest.raises(PythonException, match="tensorflow must not be imported by this process"):
+        house.spark.range(1).mapInArrow(imported, "id long").collect()
+
+    # The training left what the engine needs.
     result = house.deploy("d2")
 
     assert "SQL function colours_function was deployed already: " in result.summary
+    assert [row["objects"][0]["label"] for row in result.outputs["rows"]] == (
+        ["blue"] * 4 + ["green"]
+    )
     assert len(house.function_rows()) == 1
 
 

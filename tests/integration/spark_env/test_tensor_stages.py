@@ -94,6 +94,7 @@ def test_a_vector_becomes_a_picture(spark: SparkSession, files: Path) -> None:
     ]
 
 
+@pytest.mark.usefixtures("tensorflow_workers")
 def test_signatures_of_a_saved_model(spark: SparkSession, files: Path) -> None:
     rows = [([1.0, 2.0, 3.0],), ([4.0],), (None,), ([6.0],)]
     frame = spark.createDataFrame(rows, "v array<float>").coalesce(1)
@@ -120,6 +121,23 @@ def test_signatures_of_a_saved_model(spark: SparkSession, files: Path) -> None:
         None,
         [3],
     ]
+
+
+@pytest.mark.usefixtures("tensorflow_workers")
+def test_a_saved_model_transforms_a_stream(
+    spark: SparkSession, files: Path, tmp_path: Path
+) -> None:
+    halves = TFTransformer(
+        inputCol="v", outputCol="half", modelFile=files / "scorer", signature="half"
+    )
+    rows = spark.createDataFrame([([1.0, 4.0],), (None,)], "v array<double>").coalesce(1)
+    rows.write.parquet(str(tmp_path / "source"))
+    stream = spark.readStream.schema(rows.schema).parquet(str(tmp_path / "source"))
+
+    house.write_stream(halves.transform(stream), tmp_path)
+
+    found = spark.read.parquet(str(tmp_path / "out")).collect()
+    assert [tuple(row) for row in found] == [([1, 4], [0.5, 2]), (None, None)]
 
 
 @pytest.mark.parametrize(
