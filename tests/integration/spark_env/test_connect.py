@@ -1,8 +1,7 @@
-"""The library in a Spark Connect session, where PySpark's client can be imported."""
+"""The library in a Spark Connect session, with a server of its own."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -13,13 +12,7 @@ import pytest
 
 from tests.integration.spark_env import library_house as house
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.skipif(
-        importlib.util.find_spec("grpc_status") is None,
-        reason="PySpark's Connect client needs grpcio-status and googleapis-common-protos",
-    ),
-]
+pytestmark = pytest.mark.integration
 
 PROJECT = Path(__file__).parents[3]
 
