@@ -267,6 +267,18 @@ def test_depthwise_convolutions_go_to_onnx_runtime(
     assert prepare(file, tmp_path).engine is first
 
 
+def test_what_is_too_large_to_be_written_as_onnx_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model_file = tmp_path / "model.keras"
+    model_file.write_bytes(b"a network")
+    monkeypatch.setattr(choice, "_layers", lambda file: '"DepthwiseConv2D"')
+    assert choice.by_speed(model_file) == (Engine.ONNXRUNTIME, Engine.OPENVINO)
+
+    monkeypatch.setattr(choice, "_ONNX_BYTES", model_file.stat().st_size - 1)
+    assert choice.by_speed(model_file) == (Engine.OPENVINO,)
+
+
 def test_with_a_gpu_tensorflow_runs_it(
     two_headed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

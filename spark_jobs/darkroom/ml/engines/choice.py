@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import zipfile
 from pathlib import Path
+from typing import Final
 
 from darkroom.contract.names import Engine
 
-_DEPTHWISE = '"DepthwiseConv2D"'
+_DEPTHWISE: Final = '"DepthwiseConv2D"'
+
+_ONNX_BYTES: Final = 64 << 20
+"""Largest file that goes to ONNX Runtime by itself. Writing ONNX takes 40 times a file's size in
+memory (12 GB for EfficientNetB7), and large networks gain little by it."""
 
 
 def by_speed(model_file: Path) -> tuple[Engine, ...]:
@@ -17,7 +22,7 @@ def by_speed(model_file: Path) -> tuple[Engine, ...]:
     Args:
         model_file: A ``.keras`` or ``.h5`` file; only its description of the layers is read.
     """
-    if _DEPTHWISE in _layers(model_file):
+    if model_file.stat().st_size <= _ONNX_BYTES and _DEPTHWISE in _layers(model_file):
         return Engine.ONNXRUNTIME, Engine.OPENVINO
     return (Engine.OPENVINO,)
 
