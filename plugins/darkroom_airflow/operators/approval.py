@@ -125,25 +125,22 @@ def request_text(model: Mapping[str, Any]) -> str:
         model: The extra of the challenger's event.
     """
     decision = GateDecision.from_json(model["decision"])
-    checks = "\n".join(f"| {' | '.join(check.cells)} |" for check in decision.checks)
-    reasons = "".join(f"* {reason}\n" for reason in decision.reasons)
     against = model["champion_version"]
     compared = f"champion version {against}" if against else "no champion yet"
-    return f"""\
-**Verdict: {decision.verdict}** ({compared}, {model["test_images"]} held-out images)
-
-{reasons}
-| check | value | needed | verdict |
-|---|---|---|---|
-{checks}
-
-* Model version {model["version"]}, digest `{model["model_digest"]}`
-* Decision `{model["decision_digest"]}`
-* Training run `{model["training_run_id"]}`
-{_report_line(model["report"])}
-
-*Approve* needs a reason below: without one the question is asked again.
-"""
+    checks = [f"| {' | '.join(check.cells)} |" for check in decision.checks]
+    blocks = (
+        [f"**Verdict: {decision.verdict}** ({compared}, {model['test_images']} held-out images)"],
+        [f"* {reason}" for reason in decision.reasons],
+        ["| check | value | needed | verdict |", "|---|---|---|---|", *checks],
+        [
+            f"* Model version {model['version']}, digest `{model['model_digest']}`",
+            f"* Decision `{model['decision_digest']}`",
+            f"* Training run `{model['training_run_id']}`",
+            _report_line(model["report"]),
+        ],
+        ["*Approve* needs a reason below: without one the question is asked again."],
+    )
+    return "\n\n".join("\n".join(lines) for lines in blocks if lines) + "\n"
 
 
 def _model_name(challenger: Asset) -> str:
