@@ -19,7 +19,7 @@ REJECTED = {
 
 def test_an_approved_model_answers_in_sql(finished: Place) -> None:
     output = (finished.root / "first_output.txt").read_text()
-    assert "May the new model" in output
+    assert "May version 1 of signs become champion?" in output
     assert "SELECT path, `recognize_signs`(image) AS objects FROM" in output
     assert [who for who, _, _ in finished.tables("signs")["ledger"]] == ["demo"]
 

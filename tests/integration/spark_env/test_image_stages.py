@@ -253,7 +253,7 @@ def test_a_cross_validator_searches_over_networks(
         estimator=pipeline,
         estimatorParamMaps=grid,
         evaluator=MulticlassClassificationEvaluator(metricName="accuracy"),
-        numFolds=3,
+        numFolds=2,
         seed=1,
     )
 
