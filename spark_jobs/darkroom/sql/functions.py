@@ -63,7 +63,7 @@ def register_function(spark: SparkSession, workspace: Workspace, deployment: Dep
     card = deployment.card(workspace)
     prepared = ship(spark, prepare(deployment.model_file(workspace), workspace.engines))
     run = recognizer(deployment.function, prepared, card.labels)
-    spark.udf.register(deployment.function, as_udf(run, RETURN_TYPE))
+    spark.udf.register(deployment.function, as_udf(spark, run, RETURN_TYPE))
 
 
 def recognizer(name: str, prepared: PreparedModel, labels: tuple[str, ...]) -> ArrowFunction:

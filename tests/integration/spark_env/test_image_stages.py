@@ -12,6 +12,7 @@ from PIL import Image
 from pyspark.ml import Pipeline
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.evaluation import MulticlassClassificationEvaluator
+from pyspark.ml.functions import array_to_vector
 from pyspark.ml.linalg import DenseVector, VectorUDT
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 from pyspark.sql import DataFrame, SparkSession
@@ -20,6 +21,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from darkroom.contract import ConfigError
 from darkroom.images import arrayToImageStruct, imageStructToArray
+from darkroom.ml.base.attaching import COLUMNAR_INPUT
 from darkroom.ml.pictures.column import image_type
 from darkroom.ml.pictures.featurizer import DeepImageFeaturizer
 from darkroom.ml.pictures.file_transformer import KerasImageFileTransformer
@@ -67,6 +69,25 @@ def test_features_and_reasons_become_columns(as_bytes: DataFrame, mean: Path) ->
         (3, None, JUNK),
         (4, DenseVector([0, 128, 64]), None),
     ]
+
+
+def test_vectors_in_and_beside_parquet_files(
+    spark: SparkSession, mean: Path, tmp_path: Path
+) -> None:
+    """Spark 4.3 would hand a Parquet file's batches on, and fails to if there is a vector."""
+    spark.conf.set(COLUMNAR_INPUT, "true")
+    pictures = [(n, picture(colour)) for n, colour in enumerate(("red", "teal", "red", "teal"))]
+    frame = spark.createDataFrame(pictures, "label int, image binary")
+    beside = array_to_vector(F.array(F.col("label").cast("double"))).alias("beside")
+    frame.select("*", beside).write.parquet(str(tmp_path / "pictures"))
+    featurizer = DeepImageFeaturizer(inputCol="image", outputCol="features", modelFile=mean)
+
+    made = featurizer.transform(spark.read.parquet(str(tmp_path / "pictures")))
+
+    red = made.where("label = 0").select("features", "beside").first()
+    assert red == (DenseVector([255, 0, 0]), DenseVector([0]))
+    model = LogisticRegression(maxIter=2).fit(made)
+    assert model.numFeatures == 3
 
 
 def test_without_error_col_there_is_no_such_column(as_bytes: DataFrame, mean: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
@@ -18,8 +18,10 @@ from darkroom.contract import ConfigError
 from darkroom.ml.answers import ArrowFunction
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import DataType
+
+COLUMNAR_INPUT: Final = "spark.sql.execution.arrow.pythonUDF.columnarInput.enabled"
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,9 @@ def attach(
     check_new(frame, [(answer.param, answer.column) for answer in answers.values()])
     kind = StructType([StructField(name, answer.kind) for name, answer in answers.items()])
     hidden = f"__darkroom_{uuid.uuid4().hex}"
+    run = as_udf(frame.sparkSession, function, kind)
     # Otherwise a filter on the answer would be pushed below it, and the network would run twice.
-    made = frame.select("*", as_udf(function, kind).asNondeterministic()(source).alias(hidden))
+    made = frame.select("*", run.asNondeterministic()(source).alias(hidden))
     columns = [
         F.col(hidden)[name].alias(answer.column, metadata=dict(answer.metadata))
         for name, answer in answers.items()
@@ -72,14 +75,19 @@ def attach(
     return made.select("*", *columns).drop(hidden)
 
 
-def as_udf(function: ArrowFunction, kind: DataType | str) -> Any:
+def as_udf(session: SparkSession, function: ArrowFunction, kind: DataType | str) -> Any:
     """A function over Arrow arrays as one over columns.
 
     Args:
+        session: Where it will run. Its plans give Python functions rows from now on: Spark 4.3
+            can pass on a Parquet file's batches instead, saves nothing by it, and fails where
+            another column, or the answer, is a vector of Spark ML (UNSUPPORTED_DATATYPE).
         function: Its answers are as long as what it is given.
         kind: Type of the answers.
     """
     from pyspark.sql.pandas.functions import arrow_udf
+
+    session.conf.set(COLUMNAR_INPUT, "false")
 
     def run(arrays: Iterator[pa.Array]) -> Iterator[pa.Array]:
         return function(arrays)

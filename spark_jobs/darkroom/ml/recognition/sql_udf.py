@@ -88,7 +88,7 @@ def registerKerasImageUDF(
     else:
         input_size(prepared)
     run = recognizer(name, prepared, checked, function)
-    return session.udf.register(name, as_udf(run, RETURN_TYPE))
+    return session.udf.register(name, as_udf(session, run, RETURN_TYPE))
 
 
 def _file_and_labels(
