@@ -30,8 +30,33 @@ up: setup  ## Airflow, MLflow and the SQL gateway; Ctrl-C stops all
 query: need-SQL setup  ## ask a deployed function: SQL='SELECT ...'
 	@$(IN_SPARK) spark-submit spark_jobs/query.py --sql "$$SQL"
 
+.PHONY: forget expire vacuum compact
+LAKE := $(IN_SPARK) $(SPARK_BIN)/python spark_jobs/lake.py
+forget: need-PIPELINE need-IMAGE_ID setup  ## forget a picture: PIPELINE=name IMAGE_ID=sha256
+	@$(LAKE) forget --pipeline "$$PIPELINE" --image-id "$$IMAGE_ID"
+
+expire: need-PIPELINE setup  ## drop old snapshots: PIPELINE=name [DAYS=30] [IMAGE_ID=]
+	@$(LAKE) expire --pipeline "$$PIPELINE" $(if $(DAYS),--days "$$DAYS") \
+		$(if $(IMAGE_ID),--image-id "$$IMAGE_ID")
+
+vacuum: need-PIPELINE setup  ## delete what killed writers left: PIPELINE=name
+	@$(LAKE) vacuum --pipeline "$$PIPELINE"
+
+compact: need-PIPELINE setup  ## put small files of the tables together: PIPELINE=name
+	@$(IN_SPARK) spark-submit spark_jobs/lake.py compact --pipeline "$$PIPELINE"
+
+.PHONY: profile lineage
+profile: need-PIPELINE setup  ## expectations of the data: PIPELINE=name [OVERWRITE=]
+	@$(IN_SPARK) spark-submit spark_jobs/profile_images.py \
+		--config "config/pipelines/$$PIPELINE.yaml" \
+		$(if $(filter yes,$(OVERWRITE)),--overwrite)
+
+lineage: need-PIPELINE need-VERSION setup  ## what trained a model: PIPELINE=name VERSION=1 [OUTPUT=]
+	@$(IN_SPARK) $(SPARK_BIN)/python spark_jobs/lineage.py --pipeline "$$PIPELINE" \
+		--version "$$VERSION" $(if $(OUTPUT),--output "$$OUTPUT")
+
 ##@ Work on it
-.PHONY: test test-unit test-integration test-e2e test-parity lint format bench setup lock
+.PHONY: test test-unit test-integration test-e2e test-parity test-long lint format bench setup lock
 # Each suite keeps one core busy and waits a lot, so two run side by side, the longest ones first;
 # what a suite says is shown in one piece when it has ended. A failed one does not keep the others.
 TWO_AT_A_TIME := $(MAKE) --jobs=2 --keep-going --output-sync=target
@@ -53,6 +78,10 @@ test-parity: setup  ## Spark = Keras for all 40 networks (1 hour); [RESUME=yes]
 	@$(IN_SPARK) DARKROOM_PARITY=$(if $(filter yes,$(RESUME)),resume,new) \
 		$(SPARK_BIN)/pytest tests/integration/spark_env/test_parity.py \
 		tests/integration/spark_env/test_seed_programs.py -m "" $(ARGS)
+
+test-long: setup  ## ten kills, 2,000 damaged files (5 minutes)
+	@$(IN_SPARK) DARKROOM_MUTATIONS=2000 $(SPARK_BIN)/pytest -m "long or not long" $(ARGS) \
+		tests/unit/spark_env/test_audit.py tests/integration/spark_env/test_ingest_processes.py
 
 lint: setup  ## ruff, mypy in each environment, import boundaries
 	@$(TWO_AT_A_TIME) lint-spark lint-airflow

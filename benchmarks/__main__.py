@@ -9,7 +9,16 @@ from pathlib import Path
 
 import click
 
-from benchmarks import chain, embedded_features, featurize, results, spark_start
+from benchmarks import (
+    chain,
+    embedded_features,
+    featurize,
+    ingest,
+    ingest_memory,
+    results,
+    spark_start,
+    validate,
+)
 from benchmarks.results import Row
 from demo.generate import generate
 from demo.parameters import DemoParameters
@@ -27,6 +36,9 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
     "chain_overhead": chain.measure,
     "embedded_features": _embedded_features,
     "featurize": featurize.measure,
+    "ingest": ingest.measure,
+    "ingest_driver": ingest_memory.measure,
+    "validate_vs_ingest": validate.measure,
 }
 """A benchmark's name is the family of its rows (chain_overhead brings ``demo`` as well)."""
 

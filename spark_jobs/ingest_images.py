@@ -1,4 +1,4 @@
-"""Ingests a class-per-folder tree of images into the pipeline's tables."""
+"""Brings a pipeline's tables up to date with its sources of images."""
 
 from darkroom.contract import Stage
 from darkroom.stages import ingest

@@ -6,12 +6,13 @@ from typing import Final
 
 from darkroom.contract import PipelineConfig, Stage
 from darkroom_airflow.links import file_url
+from darkroom_airflow.operators.housekeeping import Housekeeping
 
 STAGE_DOCS: Final = {
     Stage.INGEST: "Reads the image folder, refuses unusable files with a reason each, and stores "
     "the rest with their train/test split.",
     Stage.VALIDATE: "Checks the accepted images against the pipeline's expectations. **Report**: "
-    "Great Expectations' Data Docs.",
+    "each one, wanted and found, with samples of the images and the rejected files.",
     Stage.FEATURIZE: "Turns each image into a feature vector with one backbone; vectors that are "
     "already stored are not computed again.",
     Stage.TUNE: "Cross-validates classifiers on the features and exports the best one as one "
@@ -23,6 +24,15 @@ STAGE_DOCS: Final = {
     Stage.PROMOTE: "Moves the alias `champion` to the approved version and writes who, when and "
     "why to the ledger.",
     Stage.DEPLOY: "Makes the SQL function answer with the champion and queries it once.",
+}
+
+HOUSEKEEPING_DOCS: Final = {
+    Housekeeping.EXPIRE: "Removes snapshots older than the form says, with the files that no other "
+    "snapshot names. Tagged ones stay: they trained a registered model.",
+    Housekeeping.VACUUM: "Deletes files that no snapshot names and that nobody touched for a day: "
+    "what killed stages left behind.",
+    Housekeeping.COMPACT: "Puts many small files of a table together into few large ones. No row "
+    "changes; where a training changes the table meanwhile, it is tried again.",
 }
 
 CHOICE_DOC: Final = "The backbones that this run was asked for; one featurize task each."
@@ -60,6 +70,19 @@ Starts when `{config.name}_training` registers a challenger, asks a person, and 
 
 Triggered by hand it asks again about the newest challenger.
 No answer within {config.approval.timeout_hours:g} hours counts as *Reject*.
+"""
+
+
+def maintenance_doc(config: PipelineConfig) -> str:
+    """Markdown page of a maintenance DAG."""
+    return f"""
+### Keep the tables tidy: {config.description or config.name}
+
+Removes snapshots older than {config.maintenance.keep_days} days, then files that belong to no
+snapshot, and then puts small files together. It may run beside a training: nothing that the
+training reads goes, and of two that change one table at a time the later one tries again.
+
+By hand: `make expire`, `make vacuum` and `make compact`, with `PIPELINE={config.name}`.
 """
 
 

@@ -13,6 +13,7 @@ from darkroom.contract.names import BACKBONES, MODEL_FILE_SUFFIXES
 
 FORCE = "force"
 BACKBONE_CHOICE = "backbones"
+KEEP_DAYS = "keep_days"
 _FIELDS = {
     "source": "source.path",
     BACKBONE_CHOICE: "features.backbones",
@@ -25,15 +26,7 @@ def training_form(config: PipelineConfig) -> dict[str, Param]:
     """The trigger form of a training run; its defaults are what the pipeline's file says."""
     model_file = "|".join(suffix.removeprefix(".") for suffix in MODEL_FILE_SUFFIXES)
     return {
-        "source": Param(
-            config.source.path,
-            type="string",
-            minLength=1,
-            title="Image folder",
-            description="A folder with one sub-folder per class. A relative path starts at the "
-            "project's folder.",
-            examples=[config.source.path, "/data/my_photographs"],
-        ),
+        "source": _source(config),
         BACKBONE_CHOICE: Param(
             list(config.features.backbones),
             type="array",
@@ -66,6 +59,38 @@ def training_form(config: PipelineConfig) -> dict[str, Param]:
             "earlier result at once.",
         ),
     }
+
+
+def maintenance_form(config: PipelineConfig) -> dict[str, Param]:
+    """The trigger form of a maintenance run; its default is what the pipeline's file says."""
+    return {
+        KEEP_DAYS: Param(
+            config.maintenance.keep_days,
+            type="integer",
+            minimum=1,
+            title="Days that snapshots are kept",
+            description="Older snapshots can be read no more, unless a registered model was "
+            "trained on them.",
+            examples=[7, 30, 90],
+        )
+    }
+
+
+def _source(config: PipelineConfig) -> Param:
+    """One path as a text; several as a list, for a form cannot turn one into the other."""
+    paths = config.source.paths
+    several = not isinstance(config.source.path, str)
+    kind: dict[str, Any] = {"type": "string", "minLength": 1}
+    if several:
+        kind = {"type": "array", "minItems": 1, "uniqueItems": True, "items": kind}
+    return Param(
+        list(paths) if several else paths[0],
+        **kind,
+        title="Image folders" if several else "Image folder",
+        description="A folder with one sub-folder per class, a manifest, or a URI of either. A "
+        "relative path starts at the project's folder.",
+        examples=[*paths, "/data/my_photographs"],
+    )
 
 
 def stage_arguments(params: Mapping[str, Any]) -> list[str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import yaml
-from airflow.sdk import Asset
+from airflow.sdk import Asset, CronTriggerTimetable
+from airflow.sdk.exceptions import AirflowTimetableInvalid
 
 from darkroom.contract import (
     ConfigError,
@@ -42,6 +44,12 @@ class Pipeline:
     def challenger(self) -> Asset:
         """The asset that is updated when a new model waits for approval."""
         return Asset(f"darkroom://{self.name}/challenger")
+
+    @property
+    def maintenance(self) -> CronTriggerTimetable | None:
+        """When the tables are tidied up; for a new pipeline not at once, but at the next date."""
+        cron = self.config.maintenance.schedule
+        return _timetable(cron) if cron is not None else None
 
 
 @dataclass(frozen=True)
@@ -107,7 +115,23 @@ def read_pipeline(file: Path) -> PipelineConfig:
     if config.name != file.stem:
         remedy = f"must be the file's name: write {file.stem}, or rename the file"
         raise ConfigError("name", config.name, remedy)
+    _check_cron("schedule", config.schedule)
+    _check_cron("maintenance.schedule", config.maintenance.schedule)
     return config
+
+
+def _timetable(cron: str) -> CronTriggerTimetable:
+    return CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(0))
+
+
+def _check_cron(field: str, cron: str | None) -> None:
+    """Refuses what would keep Airflow from reading the DAGs of all pipelines."""
+    try:
+        if cron is not None:
+            _timetable(cron).validate()
+    except AirflowTimetableInvalid:
+        remedy = "give a cron expression such as '0 4 * * 0', or null for runs by hand only"
+        raise ConfigError(field, cron, remedy) from None
 
 
 def _without_conflicts(pipelines: Iterable[Pipeline]) -> tuple[list[Pipeline], list[str]]:

@@ -9,8 +9,14 @@ from typing import Any
 
 import yaml
 
-from darkroom.contract import ConfigError, PipelineConfig, check_together
-from darkroom.contract.config import SplitConfig, TuningConfig, ValidationConfig
+from darkroom.contract import (
+    ConfigError,
+    PipelineConfig,
+    SplitConfig,
+    TuningConfig,
+    ValidationConfig,
+    check_together,
+)
 from darkroom.contract.names import IDENTIFIER
 from darkroom.contract.workspace import write_atomically
 from darkroom_airflow.pipelines import read_pipeline

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from darkroom.contract import ConfigError, ExitCode, PipelineConfig
+from darkroom.contract import ConfigError, ExitCode, PipelineConfig, SourceKind
+from darkroom.contract.source import is_uri
 from local_stack import console, show
 from local_stack.chain import Chain, Ended
 from local_stack.drive import drive
@@ -30,14 +31,17 @@ def run_pipeline(layout: Layout, pipeline: str, source: str | None, approve: str
         approves = _answer(approve)
         folder = SourceFolder.look_at(source) if source else None
         config = existing_or_new(layout.pipelines, pipeline, folder)
-        folder = folder or SourceFolder.look_at(config.source.path)
+        folder = folder or _own_folder(config)
     except ConfigError as error:
         console.error(str(error))
         return ExitCode.CONFIG
     console.title(f"Darkroom: {pipeline}")
     console.line(f"config  {layout.shown(layout.pipelines / f'{pipeline}.yaml')}")
-    console.line(f"images  {layout.shown(folder.path)}: {len(folder.files)} classes")
-    path = str(folder.path)
+    if folder:
+        console.line(f"images  {layout.shown(folder.path)}: {len(folder.files)} classes")
+    else:
+        console.line(f"images  {', '.join(config.source.paths)}")
+    params = {"source": str(folder.path)} if folder else {}
 
     def work(running: Running, chain: Chain) -> int:
         question = Question(running, chain, config)
@@ -48,7 +52,7 @@ def run_pipeline(layout: Layout, pipeline: str, source: str | None, approve: str
 
         console.step(1, f"Run of {chain.training}")
         show.in_the_way(chain.training, chain.in_the_way())
-        training_run, register = chain.train({"source": path}, on_end)
+        training_run, register = chain.train(params, on_end)
         skipped = register.state == "skipped"
         run = chain.unanswered() if skipped else chain.promotion_of(training_run)
         if not run:
@@ -60,6 +64,15 @@ def run_pipeline(layout: Layout, pipeline: str, source: str | None, approve: str
         return _approve(chain, run) if approves else _stop(config, source)
 
     return drive(layout, pipeline, work)
+
+
+def _own_folder(config: PipelineConfig) -> SourceFolder | None:
+    """The pipeline's own images, where they are one folder that can be looked at from here."""
+    paths = config.source.paths
+    one = len(paths) == 1 and not is_uri(paths[0])
+    if not one or config.source.kind_of(paths[0]) is not SourceKind.TREE:
+        return None
+    return SourceFolder.look_at(paths[0])
 
 
 def _answer(text: str) -> bool:

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import psutil  # type: ignore[import-untyped]
-from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from darkroom.contract import RunFolder, Stage, StageResult, StageStatus, Workspace
+from darkroom.contract import RunFolder, Stage, StageResult, StageStatus
 from darkroom_airflow.forms import stage_arguments
 from darkroom_airflow.links import MlflowLink, ReportLink
-from darkroom_airflow.pipelines import PROJECT
+from darkroom_airflow.operators.entrypoint import EntrypointOperator, shown_exit, workspace
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink, Context
 
-SPARK_JOBS = PROJECT / "spark_jobs"
 SUMMARY = "summary"
 """XCom key of the one line for people."""
 
 
-class StageOperator(SparkSubmitOperator):
+class StageOperator(EntrypointOperator):
     """Submits a stage's entrypoint and reads the `StageResult` that it leaves.
 
     The return value (XCom) is the result as a mapping: ``stage``, ``status``, ``summary``,
@@ -47,7 +41,7 @@ class StageOperator(SparkSubmitOperator):
         AirflowException: The stage failed; another try may succeed.
     """
 
-    template_fields: Sequence[str] = (*SparkSubmitOperator.template_fields, "options")
+    template_fields: Sequence[str] = (*EntrypointOperator.template_fields, "options")
     template_fields_renderers: ClassVar[dict[str, str]] = {"options": "json"}
     operator_extra_links: Sequence[BaseOperatorLink] = (ReportLink(), MlflowLink())
     ui_color = "#e8f0e3"
@@ -70,7 +64,7 @@ class StageOperator(SparkSubmitOperator):
         stage = Stage(task_id)
         super().__init__(
             task_id=stage.value,
-            application=str(SPARK_JOBS / stage.entrypoint),
+            entrypoint=stage.entrypoint,
             name=f"{Path(config).stem} {stage}",
             **kwargs,
         )
@@ -90,13 +84,7 @@ class StageOperator(SparkSubmitOperator):
         key = self.options[self.key_option] if self.key_option else None
         # A result of an earlier try must not be taken for this one's.
         folder.result_file(self.stage, key).unlink(missing_ok=True)
-        self.application_args = self._arguments(context, folder.run_id)
-        self.env_vars = {
-            "DARKROOM_LAUNCHED_AT": repr(time.time()),
-            "PYTHONPATH": str(SPARK_JOBS),
-            **(self.env_vars or {}),
-        }
-        crash = self._submit(context)
+        crash = self.submit(context, self._arguments(context, folder.run_id))
         result = self.result = _read(folder, self.stage, key)
         if result is not None:
             context["ti"].xcom_push(SUMMARY, result.summary)
@@ -108,49 +96,15 @@ class StageOperator(SparkSubmitOperator):
 
     def run_folder(self, context: Context) -> RunFolder:
         """Where the stages of this run leave their results."""
-        root = os.environ.get("DARKROOM_WORKSPACE") or PROJECT / "workspace"
-        return Workspace(Path(root)).run(Path(self.config).stem, str(context["run_id"]))
+        return workspace().run(Path(self.config).stem, str(context["run_id"]))
 
     def _arguments(self, context: Context, run_id: str) -> list[str]:
-        workspace = os.environ.get("DARKROOM_WORKSPACE") or str(PROJECT / "workspace")
-        arguments = ["--config", self.config, "--workspace", workspace, "--run-id", run_id]
+        root = str(workspace().root)
+        arguments = ["--config", self.config, "--workspace", root, "--run-id", run_id]
         arguments += stage_arguments(context["params"])
         for name, value in self.options.items():
             arguments += [f"--{name.replace('_', '-')}", str(value)]
         return arguments
-
-    def _submit(self, context: Context) -> Exception | None:
-        """Runs spark-submit; returns what it failed with, for the result file says more."""
-        try:
-            # Relative paths of a pipeline's file start at the project.
-            with contextlib.chdir(PROJECT):
-                super().execute(context)
-        except FileNotFoundError as error:
-            raise AirflowFailException(
-                f"{error.filename or 'spark-submit'} was not found: PATH must name the folder of "
-                "Spark's commands (`make setup` installs them)"
-            ) from None
-        except AirflowException as error:
-            return error
-        return None
-
-    def on_kill(self) -> None:
-        """Ends spark-submit and all that it started."""
-        # The provider kills the first process alone: the JVM's Python driver would go on.
-        submitted = getattr(self._hook, "_submit_sp", None)
-        orphans = _descendants(submitted.pid) if submitted else []
-        super().on_kill()
-        for process in orphans:
-            if process.is_running():
-                process.kill()
-
-
-def _descendants(pid: int) -> list[psutil.Process]:
-    try:
-        children: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-    return children
 
 
 def _read(folder: RunFolder, stage: Stage, key: str | None) -> StageResult | None:
@@ -160,14 +114,12 @@ def _read(folder: RunFolder, stage: Stage, key: str | None) -> StageResult | Non
 
 def _failure(stage: Stage, result: StageResult | None, crash: Exception | None) -> AirflowException:
     if result is None:
-        return AirflowException(f"{stage}: spark-submit ended without a result ({_exit(crash)})")
+        return AirflowException(
+            f"{stage}: spark-submit ended without a result ({shown_exit(crash)})"
+        )
     if result.status is not StageStatus.FAILED:
-        return AirflowException(f"{stage}: done, but then spark-submit failed ({_exit(crash)})")
+        return AirflowException(
+            f"{stage}: done, but then spark-submit failed ({shown_exit(crash)})"
+        )
     kind = AirflowFailException if result.permanent else AirflowException
     return kind(result.summary)
-
-
-def _exit(crash: Exception | None) -> str:
-    """The exit code out of the provider's message, which repeats the whole log after it."""
-    code = str(crash or "").partition("Error code is: ")[2].partition(".")[0]
-    return f"exit code {code}: see the log above" if code else "see the log above"

@@ -7,9 +7,8 @@ from darkroom.contract.config import (
     ApprovalConfig,
     FeaturesConfig,
     GateConfig,
+    MaintenanceConfig,
     PipelineConfig,
-    SourceConfig,
-    SplitConfig,
     TuningConfig,
     ValidationConfig,
     WeightsFile,
@@ -17,8 +16,10 @@ from darkroom.contract.config import (
 )
 from darkroom.contract.errors import (
     ConfigError,
+    ConflictError,
     DarkroomError,
     DataError,
+    DiskFullError,
     ExitCode,
     GateFailedError,
     MissingInputError,
@@ -28,6 +29,7 @@ from darkroom.contract.errors import (
 from darkroom.contract.names import Engine
 from darkroom.contract.reasons import RejectReason
 from darkroom.contract.results import Check, GateDecision, StageResult, StageStatus, Verdict
+from darkroom.contract.source import OnMissing, SourceConfig, SourceKind, SplitConfig
 from darkroom.contract.stages import Stage
 from darkroom.contract.workspace import RunFolder, Workspace
 
@@ -35,19 +37,24 @@ __all__ = [
     "ApprovalConfig",
     "Check",
     "ConfigError",
+    "ConflictError",
     "DarkroomError",
     "DataError",
+    "DiskFullError",
     "Engine",
     "ExitCode",
     "FeaturesConfig",
     "GateConfig",
     "GateDecision",
     "GateFailedError",
+    "MaintenanceConfig",
     "MissingInputError",
+    "OnMissing",
     "PipelineConfig",
     "RejectReason",
     "RunFolder",
     "SourceConfig",
+    "SourceKind",
     "SplitConfig",
     "Stage",
     "StageResult",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from darkroom.contract.checks import at_least, no_repeats, share
 from darkroom.contract.errors import ConfigError
 from darkroom.contract.names import (
     BACKBONES,
@@ -19,25 +20,7 @@ from darkroom.contract.names import (
     near_matches,
 )
 from darkroom.contract.parsing import build
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceConfig:
-    """Where labelled images come from.
-
-    Attributes:
-        path: A folder with one sub-folder per class. Relative paths start at the project's root.
-        min_side: Images with a shorter side, in pixels, are refused as TOO_SMALL.
-    """
-
-    path: str
-    min_side: int = 8
-
-    def __post_init__(self) -> None:
-        if not self.path.strip():
-            remedy = "give a folder with one sub-folder per class"
-            raise ConfigError("source.path", self.path, remedy)
-        _at_least("source.min_side", self.min_side, 1)
+from darkroom.contract.source import SourceConfig, SplitConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,31 +31,23 @@ class ValidationConfig:
         min_images_per_class: Fewest accepted images of any class.
         max_rejected_share: Largest tolerated share (0..1) of rejected among found files.
         max_class_ratio: Largest tolerated ratio of the largest to the smallest class.
+        expectations: File of the pipeline's expectations, which then are all that counts; None for
+            ``config/expectations/<pipeline>.yaml`` where that exists, and for the built-in ones
+            with the three limits above where it does not.
     """
 
     min_images_per_class: int = 10
     max_rejected_share: float = 0.1
     max_class_ratio: float = 20.0
+    expectations: str | None = None
 
     def __post_init__(self) -> None:
-        _at_least("validation.min_images_per_class", self.min_images_per_class, 1)
-        _share("validation.max_rejected_share", self.max_rejected_share)
-        _at_least("validation.max_class_ratio", self.max_class_ratio, 1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SplitConfig:
-    """How images are divided; a function of the picture, so that growth moves none.
-
-    Attributes:
-        test_share: Share (0..1) of the near-duplicate groups that are held out for evaluation.
-    """
-
-    test_share: float = 0.2
-
-    def __post_init__(self) -> None:
-        if not 0 < self.test_share < 1:
-            raise ConfigError("split.test_share", self.test_share, "give a number between 0 and 1")
+        at_least("validation.min_images_per_class", self.min_images_per_class, 1)
+        share("validation.max_rejected_share", self.max_rejected_share)
+        at_least("validation.max_class_ratio", self.max_class_ratio, 1)
+        if self.expectations is not None and not self.expectations.strip():
+            remedy = "give the path of a YAML file, or leave it out"
+            raise ConfigError("validation.expectations", self.expectations, remedy)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +108,7 @@ class FeaturesConfig:
             if name not in BACKBONES and not name.endswith(MODEL_FILE_SUFFIXES):
                 remedy = f"unknown backbone, {near_matches(name, BACKBONES)}"
                 raise ConfigError("features.backbones", name, remedy)
-        _no_repeats("features.backbones", self.backbones)
+        no_repeats("features.backbones", self.backbones)
         for name, given in self.weights.items():
             WeightsFile.of(name, given)
         engines = tuple(engine.value for engine in Engine)
@@ -163,7 +138,7 @@ class TuningConfig:
     seed: int = 7
 
     def __post_init__(self) -> None:
-        _at_least("tuning.folds", self.folds, 2)
+        at_least("tuning.folds", self.folds, 2)
         _metric("tuning.metric", self.metric)
         for name, values in (
             ("tuning.reg_params", self.reg_params),
@@ -171,12 +146,12 @@ class TuningConfig:
         ):
             if not values:
                 raise ConfigError(name, [], "give at least one value to try")
-            _no_repeats(name, values)
+            no_repeats(name, values)
         for value in self.reg_params:
-            _at_least("tuning.reg_params", value, 0)
+            at_least("tuning.reg_params", value, 0)
         for value in self.elastic_net_params:
-            _share("tuning.elastic_net_params", value)
-        _at_least("tuning.max_iterations", self.max_iterations, 1)
+            share("tuning.elastic_net_params", value)
+        at_least("tuning.max_iterations", self.max_iterations, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,9 +174,9 @@ class GateConfig:
             raise ConfigError("gate.thresholds", {}, "name at least one, for example accuracy: 0.9")
         for name, value in self.thresholds.items():
             _metric("gate.thresholds", name)
-            _share(f"gate.thresholds.{name}", value)
-        _at_least("gate.min_test_images", self.min_test_images, 1)
-        _share("gate.max_regression", self.max_regression)
+            share(f"gate.thresholds.{name}", value)
+        at_least("gate.min_test_images", self.min_test_images, 1)
+        share("gate.max_regression", self.max_regression)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +193,24 @@ class ApprovalConfig:
         if self.timeout_hours <= 0:
             remedy = "give a number of hours above 0"
             raise ConfigError("approval.timeout_hours", self.timeout_hours, remedy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaintenanceConfig:
+    """How the tables are kept tidy.
+
+    Attributes:
+        schedule: Cron expression, UTC, or None for by hand only.
+        keep_days: Snapshots that are younger stay; so do, whatever their age, the current one of
+            each table and those that trained a registered model.
+    """
+
+    schedule: str | None = "0 4 * * 0"
+    keep_days: int = 30
+
+    def __post_init__(self) -> None:
+        # A run of a stage reads the snapshots of the stages before it.
+        at_least("maintenance.keep_days", self.keep_days, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,6 +241,7 @@ class PipelineConfig:
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     tuning: TuningConfig = field(default_factory=TuningConfig)
     approval: ApprovalConfig = field(default_factory=ApprovalConfig)
+    maintenance: MaintenanceConfig = field(default_factory=MaintenanceConfig)
 
     def __post_init__(self) -> None:
         for name in ("name", "function", "view"):
@@ -312,22 +306,6 @@ def check_together(configs: Iterable[PipelineConfig]) -> None:
                 raise ConfigError(name, value, f"used by {count} pipelines ({users}): rename one")
 
 
-def _at_least(name: str, value: float, least: float) -> None:
-    if value < least:
-        raise ConfigError(name, value, f"must be at least {least}")
-
-
-def _share(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise ConfigError(name, value, "must lie between 0 and 1")
-
-
 def _metric(name: str, value: str) -> None:
     if value not in METRICS:
         raise ConfigError(name, value, f"no such metric, {near_matches(value, METRICS)}")
-
-
-def _no_repeats(name: str, values: tuple[Any, ...]) -> None:
-    repeated = [value for value, count in Counter(values).items() if count > 1]
-    if repeated:
-        raise ConfigError(name, repeated[0], "is given twice: remove one")

@@ -54,6 +54,14 @@ class DataError(DarkroomError):
     permanent = True
 
 
+class ConflictError(DarkroomError):
+    """Another process changed a table meanwhile; nothing was written, and a new try may succeed."""
+
+
+class DiskFullError(DarkroomError):
+    """There is no room left for what a stage writes; what it had committed before stands."""
+
+
 class GateFailedError(DarkroomError):
     """A gate refused to go on; its reasons are in the message."""
 

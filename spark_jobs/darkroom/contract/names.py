@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -83,7 +84,7 @@ METRICS: Final = ("accuracy", "macro_f1", "macro_precision", "macro_recall")
 """Metrics that a gate can hold a candidate to; all in 0..1, higher is better."""
 
 
-def near_matches(name: str, known: tuple[str, ...]) -> str:
+def near_matches(name: str, known: Sequence[str]) -> str:
     """Lists up to three known names that resemble a name, for an error message."""
     lower = {item.lower(): item for item in known}
     found = difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)

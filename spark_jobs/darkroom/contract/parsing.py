@@ -68,6 +68,8 @@ def _choose(options: tuple[Any, ...], value: object) -> Any:
     named = [option for option in options if option is not type(None)]
     if isinstance(value, Mapping):
         return next(filter(is_dataclass, named), named[0])
+    if isinstance(value, list | tuple):
+        return next((option for option in named if get_origin(option) is tuple), named[0])
     return named[0]
 
 

@@ -36,6 +36,15 @@ class Workspace:
         """Data and metadata files of all tables."""
         return self.root / "warehouse"
 
+    def tables(self, pipeline: str) -> Path:
+        """Files of a pipeline's tables; there once something was ingested."""
+        return self.warehouse / pipeline
+
+    @property
+    def scratch(self) -> Path:
+        """What a stage hands to its own workers; all workers must see it."""
+        return self.root / "scratch"
+
     @property
     def mlflow(self) -> Path:
         """Database and artifacts of the local MLflow server."""
@@ -65,6 +74,10 @@ class Workspace:
     def engines(self) -> Path:
         """What inference engines made of model files; all workers must see it."""
         return self.models / "engines"
+
+    def accepted(self, pipeline: str) -> Path:
+        """What the snapshots were like that passed validation, one file each."""
+        return self.root / "results" / pipeline / "accepted"
 
     def earlier_result(self, pipeline: str, stage: Stage, input_key: str) -> Path:
         """File of the result that a stage had for the same inputs."""

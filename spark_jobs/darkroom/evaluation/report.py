@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from darkroom import pages
 from darkroom.contract import GateDecision
 from darkroom.contract.names import METRICS
 from darkroom.contract.workspace import write_atomically
@@ -17,7 +17,7 @@ from darkroom.evaluation.metrics import Measured, Prediction
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TEMPLATE: Final = "report.html.j2"
+TEMPLATE: Final = Path(__file__).with_name("report.html.j2")
 MOST_CONFIDENT: Final = 8
 THUMBNAIL_PIXELS: Final = 160
 NAMED_CELLS: Final = 16
@@ -78,23 +78,16 @@ def write_report(data: ReportData, folder: Path) -> Path:
 
 def render(data: ReportData) -> str:
     """The report as HTML: no script, no link to anything outside of it."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
-    return environment.get_template(TEMPLATE).render(
-        data=data,
-        metrics=_side_by_side(data),
-        classes=sorted(data.candidate.classes, key=lambda one: (one.f1, one.label)),
-        plots=_confusion_plots(data.candidate) if data.candidate.labels else None,
-        mistakes=[(prediction, _thumbnail(image)) for prediction, image in data.mistakes],
-        trials=sorted(data.tuning["trials"], key=lambda trial: -trial["mean"]),
+    return pages.render(
+        TEMPLATE,
+        {
+            "data": data,
+            "metrics": _side_by_side(data),
+            "classes": sorted(data.candidate.classes, key=lambda one: (one.f1, one.label)),
+            "plots": _confusion_plots(data.candidate) if data.candidate.labels else None,
+            "mistakes": [(prediction, _thumbnail(image)) for prediction, image in data.mistakes],
+            "trials": sorted(data.tuning["trials"], key=lambda trial: -trial["mean"]),
+        },
     )
 
 
@@ -104,16 +97,7 @@ def _side_by_side(data: ReportData) -> list[tuple[str, float | None, float | Non
 
 
 def _thumbnail(image: bytes) -> str:
-    """Data URI of a small picture, decoded on the one pixel path."""
-    from PIL import Image
-
-    from darkroom.images import decode_rgb
-
-    picture = Image.fromarray(decode_rgb(image))
-    picture.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=85)
-    return _data_uri(stream.getvalue(), "image/jpeg")
+    return pages.data_uri(pages.thumbnail(image, THUMBNAIL_PIXELS), "image/jpeg")
 
 
 def _confusion_plots(measured: Measured) -> dict[str, str]:
@@ -139,7 +123,7 @@ def _confusion_plot(measured: Measured, theme: str) -> str:
         _write_counts(figure, counts, shares, theme)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=110, transparent=True)
-    return _data_uri(stream.getvalue(), "image/png")
+    return pages.data_uri(stream.getvalue(), "image/png")
 
 
 def _label_axes(figure: Figure, labels: Sequence[str], ink: str) -> None:
@@ -170,7 +154,3 @@ def _write_counts(figure: Figure, counts: Any, shares: Any, theme: str) -> None:
 def _shortened(label: str, most: int = 20) -> str:
     printable = "".join(ch if ch.isprintable() else "?" for ch in label)
     return printable if len(printable) <= most else f"{printable[: most - 1]}…"
-
-
-def _data_uri(content: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import errno
 import functools
+import os
 import re
 import stat
 import urllib.parse
@@ -15,11 +16,12 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from darkroom.contract import one_line
+from darkroom.contract.source import SCHEME
 
 TIMEOUT_SECONDS: Final = 15
 """How long a server may keep silent before it counts as out of reach."""
 
-_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+_SCHEME: Final = re.compile(SCHEME)
 _WEB: Final = ("http", "https")
 _IN_ADDRESSES: Final = "%/:=&?~#+!$,;'@()*[]"
 
@@ -33,7 +35,7 @@ def local_path(uri: str) -> Path | None:
     scheme = _SCHEME.match(uri)
     if scheme is None:
         return Path(uri)
-    if scheme[1].lower() != "file":
+    if scheme[0].lower() != "file:":
         return None
     host = urllib.parse.urlsplit(uri, allow_fragments=False).netloc
     plain = uri[len("file:") + 2 + len(host) :] if host else uri[len("file:") :]
@@ -74,17 +76,28 @@ def read_uri(uri: str) -> bytes:
         raise UnreadableFileError(f"cannot read {uri}: {reason_of(error)}") from None
 
 
-def read_local(path: Path) -> bytes:
+def read_local(path: str | Path, limit: int | None = None) -> bytes:
     """Reads a whole file of this machine.
 
+    Args:
+        path: Where it is.
+        limit: Most bytes that are read; None for no limit.
+
     Raises:
-        OSError: It is missing, no regular file, or not readable.
+        OSError: It is missing, no regular file, or not readable; EFBIG if it is above the limit.
     """
-    mode = path.stat().st_mode
-    # Opening a pipe would wait for a writer for ever; a folder says itself what is wrong.
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise OSError(errno.EINVAL, "not a regular file")
-    return path.read_bytes()
+    with open(path, "rb", buffering=0, opener=_without_waiting) as stream:
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        if limit is not None and status.st_size > limit:
+            raise OSError(errno.EFBIG, f"{status.st_size} bytes, the limit is {limit}")
+        return stream.readall()
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opening a pipe would otherwise wait for a writer for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def reason_of(error: Exception) -> str:

@@ -10,11 +10,13 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from darkroom.contract.errors import one_line
 from darkroom.contract.reasons import RejectReason
+from darkroom.images.signatures import known_format, unsupported_kind
+from darkroom.images.stored import orientation, raw_mode
 
 PIXEL_PATH_VERSION = "2"
 """Part of every feature key: raise it when a change below alters any pixel."""
@@ -33,16 +35,6 @@ _COMMON_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 _NOT_PIXELS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 """Pillow knows these by their first bytes only, or by running another program on them (EPS)."""
 
-_SIGNATURES = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"GIF87a": "GIF",
-    b"GIF89a": "GIF",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-}
-"""First bytes that nothing else has: what follows them is that format, or damage."""
-
 _WORDS_OF_A_CUT = (
     "truncated",
     "unexpected end",
@@ -52,6 +44,9 @@ _WORDS_OF_A_CUT = (
     "no more images",
 )
 """How Pillow's decoders say that a file ends too early."""
+
+_WORDS_OF_A_LACK = ("unsupported", "not supported", "not available")
+"""How they say that they know the format, but not this kind of it."""
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -151,8 +146,23 @@ def load_rgb(image: Image.Image) -> NDArray[np.uint8]:
     Raises:
         ImageRejectedError: TRUNCATED or CORRUPT.
     """
+    return np.asarray(load_picture(image), dtype=np.uint8)
+
+
+def load_picture(image: Image.Image) -> Image.Image:
+    """What `load_rgb` does, before the pixels are handed to NumPy.
+
+    Args:
+        image: What `open_image` returned.
+
+    Returns:
+        A loaded Pillow image of mode RGB, upright.
+
+    Raises:
+        ImageRejectedError: TRUNCATED, CORRUPT or UNSUPPORTED_FORMAT.
+    """
     try:
-        return np.asarray(_load(image), dtype=np.uint8)
+        return _turned(*_decode(image))
     except Exception as error:
         raise ImageRejectedError(_failure_reason(error), one_line(error)) from None
 
@@ -217,24 +227,19 @@ def _shrink_while_decoding(image: Image.Image, size: Size) -> Box | None:
         return None
     least = (SPARE_SIZE * size[0], SPARE_SIZE * size[1])
     # The orientation is undone after decoding: until then the sides may be swapped.
-    swapped = _UPRIGHT.get(_orientation(image)) in _SWAPS_SIDES
+    swapped = _UPRIGHT.get(orientation(image)) in _SWAPS_SIDES
     stored = image.size
     drafted = image.draft(None, least[::-1] if swapped else least)
     return None if drafted is None or image.size == stored else drafted[1]
 
 
-def _load(image: Image.Image) -> Image.Image:
-    """Decodes an opened image to mode RGB, upright."""
-    return _turned(*_decode(image))
-
-
 def _decode(image: Image.Image) -> tuple[Image.Image, Image.Transpose | None]:
     """Decodes an opened image to mode RGB as it is stored, and what turns it upright."""
-    raw_mode = _raw_mode(image)
+    stored_as = raw_mode(image)
     _keep_uncovered_canvas(image)
     image.load()
-    turn = _UPRIGHT.get(_orientation(image))
-    picture = _to_rgb(image, raw_mode)
+    turn = _UPRIGHT.get(orientation(image))
+    picture = _to_rgb(image, stored_as)
     return picture, turn
 
 
@@ -268,22 +273,19 @@ def _open(data: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=_COMMON_FORMATS)
     except UnidentifiedImageError:
-        if _signed_format(data):
+        if known_format(data):
             raise
     Image.init()
     others = [name for name in Image.ID if name not in _NOT_PIXELS.union(_COMMON_FORMATS)]
     return Image.open(io.BytesIO(data), formats=others)
 
 
-def _signed_format(data: bytes) -> str | None:
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    return next((name for start, name in _SIGNATURES.items() if data.startswith(start)), None)
-
-
 def _unidentified(data: bytes) -> ImageRejectedError:
     """Tells damage right behind a known signature from bytes that are no picture."""
-    name = _signed_format(data)
+    name = known_format(data)
+    if name is None and (kind := unsupported_kind(data)):
+        detail = f"{kind} files are not decoded here: save the picture as JPEG or PNG"
+        return ImageRejectedError(RejectReason.UNSUPPORTED_FORMAT, detail)
     if name is None:
         start = data[:12].hex(" ")
         return ImageRejectedError(
@@ -303,22 +305,6 @@ def _keep_uncovered_canvas(image: Image.Image) -> None:
     if image.format == "WEBP" and image.mode == "RGB" and getattr(image, "is_animated", False):
         image._mode = "RGBA"
         image.rawmode = "RGBA"  # type: ignore[attr-defined]
-
-
-def _raw_mode(image: Image.Image) -> str:
-    """How the file stores its pixels; known until the picture is loaded."""
-    tiles = getattr(image, "tile", None)
-    arguments = tiles[0][3] if tiles else None
-    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
-    return first if isinstance(first, str) else ""
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:
-        # Damaged metadata: the pixels are whole, and every viewer shows them as they are stored.
-        return 1
 
 
 def _to_rgb(image: Image.Image, raw_mode: str) -> Image.Image:
@@ -353,7 +339,10 @@ def _failure_reason(error: Exception, data: bytes = b"") -> RejectReason:
         return RejectReason.TOO_LARGE
     text = str(error).lower()
     cut = isinstance(error, EOFError) or any(words in text for words in _WORDS_OF_A_CUT)
-    return RejectReason.TRUNCATED if cut or _is_cut(data) else RejectReason.CORRUPT
+    if cut or _is_cut(data):
+        return RejectReason.TRUNCATED
+    lacks = any(words in text for words in _WORDS_OF_A_LACK)
+    return RejectReason.UNSUPPORTED_FORMAT if lacks else RejectReason.CORRUPT
 
 
 def _is_cut(data: bytes) -> bool:

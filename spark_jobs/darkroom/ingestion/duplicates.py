@@ -6,103 +6,195 @@ from typing import TYPE_CHECKING, Final
 
 from darkroom.contract import RejectReason
 from darkroom.contract import columns as c
+from darkroom.ingestion.incremental import (
+    KNOWN_DETAIL,
+    KNOWN_IMAGE_ID,
+    KNOWN_REASON,
+    KNOWN_SAID,
+    KNOWN_SAME,
+    KNOWN_TABLE,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 OUTCOME: Final = "outcome"
 ACCEPTED: Final = "accepted"
+"""A picture that the images table has not."""
+MOVED: Final = "moved"
+"""A picture whose file had another name: its row stays, and says where the file is now."""
+TOUCHED: Final = "touched"
+"""The same bytes in the same place with another time: its row gets the new time."""
+RELABELLED: Final = "relabelled"
+"""The same with another label or metadata: its row gets these as well."""
 REJECTED: Final = "rejected"
 UNCHANGED: Final = "unchanged"
+"""Rejected as before, in the same words."""
 
+_WHERE = "where"
+_SETTLED = "settled"
 _FIRST = "first"
-_KEPT = "kept"
 _HOLDERS = "holders"
+_CANDIDATE = "candidate"
+_FORGOTTEN = "was_forgotten"
+_LEAVING = "is_leaving"
 
 
-def decide(audited: DataFrame, images: DataFrame, rejected: DataFrame) -> DataFrame:
-    """Gives every audited file an outcome.
+def decide(
+    audited: DataFrame,
+    staying: DataFrame,
+    contested: DataFrame,
+    leaving: DataFrame,
+    forgotten: DataFrame,
+) -> DataFrame:
+    """Gives every opened file an outcome.
 
     Of files with the same bytes and label the first by path is accepted, unless an image of the
-    table already is that picture. Of files with the same bytes under different labels none is,
-    and later ones neither; an image accepted before the conflict arose stays.
+    table already is that picture. Of files with the same bytes under different labels none is, and
+    later ones neither; an image accepted before the conflict arose stays. A file without a label
+    contradicts none, and gives way to one that has a label.
 
     Args:
-        audited: Reads path, label, image_id, reason, detail.
-        images: Table of accepted images; reads path, label, image_id.
-        rejected: Table of rejected files; reads path, label, image_id, reason.
+        audited: Reads root, path, label, image_id, reason, detail, and the known columns of
+            `darkroom.ingestion.incremental.compare`.
+        staying: Images whose file is where it was; reads root, path, label, image_id.
+        contested: Rejected files that share their bytes with others and were not opened again;
+            reads root, path, label, image_id.
+        leaving: image_id of the images whose file is gone or was replaced.
+        forgotten: image_id of what must not come back.
 
     Returns:
-        ``audited`` with reason and detail completed and the column outcome: ``accepted``,
-        ``rejected``, or ``unchanged`` for an accepted file whose time stamp alone has changed.
+        ``audited`` with reason and detail completed and the column outcome.
     """
     from pyspark.sql import functions as f
 
-    holders = _holders(audited, images, rejected)
+    holders = _holders(audited, staying, contested)
     by_picture = holders.groupBy(c.IMAGE_ID).agg(
-        f.sort_array(f.collect_list(f.struct(c.LABEL, _FIRST))).alias(_HOLDERS)
+        f.sort_array(
+            f.collect_list(f.when(f.col(c.LABEL).isNotNull(), f.struct(c.LABEL, _FIRST)))
+        ).alias(_HOLDERS),
+        f.min(_SETTLED).alias(_SETTLED),
+        f.min(_CANDIDATE).alias(_CANDIDATE),
     )
-    compared = audited.join(holders, [c.IMAGE_ID, c.LABEL], "left").join(
-        by_picture, c.IMAGE_ID, "left"
+    compared = (
+        audited.withColumn(_WHERE, _where())
+        .join(by_picture, c.IMAGE_ID, "left")
+        .join(_flagged(leaving, _LEAVING), c.IMAGE_ID, "left")
+        .join(_flagged(forgotten, _FORGOTTEN), c.IMAGE_ID, "left")
     )
-    outcome, reason, detail = _verdict()
-    return compared.select(
+    reason, detail = _verdict()
+    judged = compared.select(
         *[name for name in audited.columns if name not in (c.REASON, c.DETAIL)],
+        _SETTLED,
+        _LEAVING,
         reason.alias(c.REASON),
         detail.alias(c.DETAIL),
-        outcome.alias(OUTCOME),
     )
+    return judged.withColumn(OUTCOME, _outcome()).drop(_SETTLED, _LEAVING)
 
 
-def _holders(audited: DataFrame, images: DataFrame, rejected: DataFrame) -> DataFrame:
-    """Per picture and label: the first path that has it, and the accepted one if there is one."""
+def _holders(audited: DataFrame, staying: DataFrame, contested: DataFrame) -> DataFrame:
+    """Per picture and label: the first file, the one that is an image already, the candidate."""
     from pyspark.sql import functions as f
 
-    keys = (c.IMAGE_ID, c.LABEL, c.PATH)
     readable = audited.where(f.col(c.REASON).isNull())
-    in_conflict = rejected.where(f.col(c.REASON) == str(RejectReason.LABEL_CONFLICT))
+    # Files without a label come last, whatever their path.
+    rank = f.struct(f.col(c.LABEL).isNull().alias("unlabelled"), _where().alias(_WHERE))
+
+    def files(frame: DataFrame, settled: Column, candidate: Column) -> DataFrame:
+        return frame.select(
+            c.IMAGE_ID,
+            c.LABEL,
+            _where().alias(_WHERE),
+            f.when(settled, _where()).alias(_SETTLED),
+            f.when(candidate, rank).alias(_CANDIDATE),
+        )
+
     everywhere = (
-        readable.select(*keys, f.lit(False).alias(_KEPT))
-        .unionByName(in_conflict.select(*keys, f.lit(False).alias(_KEPT)))
-        .unionByName(images.select(*keys, f.lit(True).alias(_KEPT)))
+        files(readable, _is_itself(), f.lit(True))
+        .unionByName(files(contested, f.lit(False), f.lit(False)))
+        .unionByName(files(staying, f.lit(True), f.lit(False)))
     )
-    kept_path = f.when(f.col(_KEPT), f.col(c.PATH))
     return everywhere.groupBy(c.IMAGE_ID, c.LABEL).agg(
-        f.min(c.PATH).alias(_FIRST), f.min(kept_path).alias(_KEPT)
+        f.min(_WHERE).alias(_FIRST),
+        f.min(_SETTLED).alias(_SETTLED),
+        f.min(_CANDIDATE).alias(_CANDIDATE),
     )
 
 
-def _verdict() -> tuple[Column, Column, Column]:
-    """Columns outcome, reason and detail over the compared frame."""
+def _where() -> Column:
+    """A file in words that tell it from all others and sort by path."""
+    from pyspark.sql import functions as f
+
+    return f.struct(f.col(c.PATH), f.col(c.ROOT))
+
+
+def _is_itself() -> Column:
+    from pyspark.sql import functions as f
+
+    same = f.col(KNOWN_IMAGE_ID).eqNullSafe(f.col(c.IMAGE_ID))
+    return f.col(KNOWN_TABLE).eqNullSafe(c.IMAGES) & same
+
+
+def _flagged(frame: DataFrame, flag: str) -> DataFrame:
+    from pyspark.sql import functions as f
+
+    return frame.select(c.IMAGE_ID).distinct().withColumn(flag, f.lit(True))
+
+
+def _verdict() -> tuple[Column, Column]:
+    """Columns reason and detail over the compared frame."""
     from pyspark.sql import functions as f
 
     unusable = f.col(c.REASON).isNotNull()
-    itself = f.coalesce(f.col(c.PATH) == f.col(_KEPT), f.lit(False))
-    contested = f.size(_HOLDERS) > 1
-    original = f.coalesce(_KEPT, _FIRST)
-    repeated = f.col(c.PATH) != original
-    conflict, duplicate = str(RejectReason.LABEL_CONFLICT), str(RejectReason.DUPLICATE)
+    itself = _is_itself()
+    forgotten = f.col(_FORGOTTEN).isNotNull()
+    others = f.filter(f.col(_HOLDERS), lambda one: ~one[c.LABEL].eqNullSafe(f.col(c.LABEL)))
+    contested = f.col(c.LABEL).isNotNull() & (f.size(others) > 0)
+    original = f.coalesce(f.col(_SETTLED), f.col(_CANDIDATE)[_WHERE])
+    repeated = original != f.col(_WHERE)
 
-    others = f.filter(f.col(_HOLDERS), lambda holder: holder[c.LABEL] != f.col(c.LABEL))
     named = f.transform(
-        others, lambda holder: f.concat(holder[c.LABEL], f.lit(" as "), holder[_FIRST])
-    )
-    outcome = (
-        f.when(unusable, REJECTED)
-        .when(itself, UNCHANGED)
-        .when(contested | repeated, REJECTED)
-        .otherwise(ACCEPTED)
+        others, lambda one: f.concat(one[c.LABEL], f.lit(" as "), _name(one[_FIRST]))
     )
     reason = (
         f.when(unusable, f.col(c.REASON))
         .when(itself, None)
-        .when(contested, conflict)
-        .when(repeated, duplicate)
+        .when(forgotten, str(RejectReason.FORGOTTEN))
+        .when(contested, str(RejectReason.LABEL_CONFLICT))
+        .when(repeated, str(RejectReason.DUPLICATE))
     )
     detail = (
         f.when(unusable, f.col(c.DETAIL))
         .when(itself, None)
+        .when(forgotten, "a person asked that this picture be forgotten")
         .when(contested, f.concat(f.lit("the same bytes are in "), f.array_join(named, ", ")))
-        .when(repeated, f.concat(f.lit("the same bytes as "), original))
+        .when(repeated, f.concat(f.lit("the same bytes as "), _name(original)))
     )
-    return outcome, reason, detail
+    return reason, detail
+
+
+def _name(where: Column) -> Column:
+    """The path; with its root where that is another one."""
+    from pyspark.sql import functions as f
+
+    elsewhere = f.concat(where[c.ROOT], f.lit("/"), where[c.PATH])
+    return f.when(where[c.ROOT] == f.col(c.ROOT), where[c.PATH]).otherwise(elsewhere)
+
+
+def _outcome() -> Column:
+    from pyspark.sql import functions as f
+
+    as_before = (
+        f.col(KNOWN_SAME)
+        & f.col(KNOWN_REASON).eqNullSafe(f.col(c.REASON))
+        & f.col(KNOWN_DETAIL).eqNullSafe(f.col(c.DETAIL))
+    )
+    return (
+        f.when(f.col(c.REASON).isNotNull() & as_before, UNCHANGED)
+        .when(f.col(c.REASON).isNotNull(), REJECTED)
+        .when(_is_itself() & f.col(KNOWN_SAID), TOUCHED)
+        .when(_is_itself(), RELABELLED)
+        .when(f.col(_LEAVING).isNotNull(), MOVED)
+        .otherwise(ACCEPTED)
+    )

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from darkroom.contract import RejectReason
 from darkroom.contract import columns as c
 from darkroom.files.uris import read_local, reason_of
-from darkroom.images import ImageRejectedError, audit_image, image_id_of
-from darkroom.lake.schema import (
-    BINARY,
-    DOUBLE,
-    INT,
-    LONG,
-    STRING,
-    TABLES,
-    TIMESTAMP,
-    column_names,
-    spark_schema,
-)
+from darkroom.images import ImageFacts, ImageRejectedError, audit_image, image_id_of
+from darkroom.ingestion.listing import LOCATION
+from darkroom.ingestion.staging import StagedFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,90 +21,141 @@ if TYPE_CHECKING:
 MAX_BYTES = 512 * 1024**2
 """Largest file that is read, in bytes: a row has to fit into an Arrow batch several times."""
 
-BATCH_BYTES = 32 * 1024**2
-"""Encoded bytes that a worker gathers before it hands rows to the JVM."""
+CONTENT = "content"
+"""Column: the bytes, where Spark has read them already."""
 
-AUDITED_COLUMNS = (
-    *(name for name in column_names(c.IMAGES) if name != c.RUN_ID),
-    c.REASON,
-    c.DETAIL,
-)
-"""What `read_and_audit` returns: a row of the images table, or why there is none."""
+STAGED = "staged"
+"""Column: location of the Parquet file that holds the picture."""
+
+_FACTS = tuple(field.name for field in fields(ImageFacts))
+_FOUND = (c.IMAGE_ID, c.REASON, c.DETAIL, STAGED)
 
 
-def read_and_audit(files: DataFrame, root: Path, min_side: int) -> DataFrame:
-    """Opens every file and describes what it holds.
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """How files are audited.
+
+    Attributes:
+        folder: Location of the folder below the images table that gets the usable pictures.
+        min_side: Fewest pixels that either side of a picture must have.
+        run_id: The run that accepts them.
+    """
+
+    folder: str
+    min_side: int
+    run_id: str
+
+    def of_file(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Opens one listed file and describes what it holds.
+
+        Args:
+            row: Columns of the listing; ``content`` in addition where the bytes are known.
+
+        Returns:
+            The row with ``reason`` and ``detail``, or with ``image_id`` (SHA-256), ``image`` (the
+            bytes) and the fields of `darkroom.images.ImageFacts`.
+        """
+        if row.get(c.REASON):
+            return dict(row)
+        try:
+            data = _content(row) if CONTENT in row else _read(row)
+            facts = audit_image(data, self.min_side)
+        except ImageRejectedError as rejected:
+            return {**row, c.REASON: str(rejected.reason), c.DETAIL: rejected.detail}
+        found = {name: getattr(facts, name) for name in _FACTS}
+        return {**row, c.IMAGE_ID: image_id_of(data), c.IMAGE: data, **found}
+
+
+def read_and_audit(files: DataFrame, audit: Audit) -> DataFrame:
+    """Opens every file and writes the usable pictures below the images table.
 
     Args:
-        files: Reads the columns path, label, length, modified_at.
-        root: The source folder, readable at the same path on every worker.
-        min_side: Fewest pixels that either side of a picture must have.
+        files: The listing's columns, ``content`` (binary) where Spark has read the bytes, and
+            others, which are kept. Where ``reason`` is given a file is not opened.
+        audit: How.
 
     Returns:
-        One row per file with the columns of `AUDITED_COLUMNS`. Where reason is null the row has
-        image_id (SHA-256), image (encoded bytes), format, mode, width, height, brightness and
-        perceptual_hash; elsewhere these are null.
+        The columns of ``files`` but location and content; and image_id, reason, detail, and
+        staged, the Parquet file that holds the picture. Where reason is null, image_id and staged
+        are not; elsewhere it is the other way round. To be computed once: each time writes files.
     """
     from pyspark.sql.types import StringType, StructType
 
-    images = spark_schema(c.IMAGES)
-    schema = StructType([field for field in images if field.name in AUDITED_COLUMNS])
-    schema = schema.add(c.REASON, StringType()).add(c.DETAIL, StringType())
-    return files.mapInArrow(_auditor(root, min_side), schema)
-
-
-def audit_file(root: Path, row: Mapping[str, Any], min_side: int) -> dict[str, Any]:
-    """Reads and audits one listed file; see `read_and_audit` for the row that it returns."""
-    try:
-        data = _read(root / row[c.PATH])
-        facts = audit_image(data, min_side)
-    except ImageRejectedError as rejected:
-        return {**row, c.REASON: str(rejected.reason), c.DETAIL: rejected.detail}
-    return {**row, c.IMAGE_ID: image_id_of(data), c.IMAGE: data, **vars(facts)}
+    dropped = (LOCATION, CONTENT, *_FOUND)
+    kept = [field for field in files.schema.fields if field.name not in dropped]
+    schema = StructType(kept)
+    for name in _FOUND:
+        schema = schema.add(name, StringType())
+    return files.mapInArrow(_auditor(audit, tuple(schema.fieldNames())), schema)
 
 
 def _auditor(
-    root: Path, min_side: int
+    audit: Audit, columns: tuple[str, ...]
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    def audit(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        rows: list[dict[str, Any]] = []
-        gathered = 0
-        for batch in batches:
-            for row in batch.to_pylist():
-                rows.append(audit_file(root, row, min_side))
-                gathered += len(rows[-1].get(c.IMAGE) or b"")
-                if gathered >= BATCH_BYTES:
-                    yield _batch(rows)
-                    rows, gathered = [], 0
-        if rows:
-            yield _batch(rows)
+    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        staged = StagedFile(audit.folder, audit.run_id)
+        try:
+            for batch in batches:
+                yield _audit_batch(audit, batch, staged, columns)
+        finally:
+            staged.close()
 
-    return audit
+    return work
 
 
-def _batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
+def _audit_batch(
+    audit: Audit, batch: pa.RecordBatch, staged: StagedFile, columns: tuple[str, ...]
+) -> pa.RecordBatch:
     import pyarrow as pa
 
-    kinds = {
-        STRING: pa.string(),
-        LONG: pa.int64(),
-        INT: pa.int32(),
-        DOUBLE: pa.float64(),
-        BINARY: pa.binary(),
-        TIMESTAMP: pa.timestamp("us", tz="UTC"),
-    }
-    columns = TABLES[c.IMAGES]
-    schema = pa.schema([(name, kinds[columns.get(name, STRING)]) for name in AUDITED_COLUMNS])
-    return pa.RecordBatch.from_pylist(rows, schema=schema)
+    found: dict[str, list[str | None]] = {name: [] for name in _FOUND}
+    for row in _rows(batch):
+        audited = audit.of_file(row)
+        if audited.get(c.REASON) is None:
+            staged.add(audited)
+            audited[STAGED] = staged.location
+        for name, values in found.items():
+            values.append(audited.get(name))
+    arrays = [
+        pa.array(found[name], pa.string()) if name in found else batch.column(name)
+        for name in columns
+    ]
+    return pa.RecordBatch.from_arrays(arrays, names=list(columns))
 
 
-def _read(file: Path) -> bytes:
+def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    """The rows one by one, so that one file's bytes are in Python at a time."""
+    names = batch.schema.names
+    narrow = [name for name in names if name != CONTENT]
+    for place, row in enumerate(batch.select(narrow).to_pylist()):
+        if CONTENT in names:
+            row[CONTENT] = batch.column(CONTENT)[place].as_py()
+        yield row
+
+
+def _content(row: Mapping[str, Any]) -> bytes:
+    data: bytes = row[CONTENT]
+    _check_length(len(data), row)
+    return data
+
+
+def _read(row: Mapping[str, Any]) -> bytes:
     try:
-        size = file.stat().st_size
-        if size > MAX_BYTES:
-            raise ImageRejectedError(
-                RejectReason.TOO_LARGE, f"{size} bytes, the limit is {MAX_BYTES}"
-            )
-        return read_local(file)
+        data = read_local(row[LOCATION], MAX_BYTES)
     except OSError as error:
-        raise ImageRejectedError(RejectReason.UNREADABLE_FILE, reason_of(error)) from None
+        large = error.errno == errno.EFBIG
+        reason = RejectReason.TOO_LARGE if large else RejectReason.UNREADABLE_FILE
+        raise ImageRejectedError(reason, reason_of(error)) from None
+    _check_length(len(data), row)
+    return data
+
+
+def _check_length(length: int, row: Mapping[str, Any]) -> None:
+    """A file that somebody is writing is not judged by the half of it."""
+    listed = row[c.LENGTH]
+    if length != listed:
+        raise ImageRejectedError(
+            RejectReason.UNREADABLE_FILE,
+            f"it had {listed} bytes when it was listed and {length} when it was read: ingest "
+            "again when it is complete",
+        )

@@ -8,7 +8,7 @@ from tenacity import retry, retry_if_exception, stop_after_delay, wait_random_ex
 
 from darkroom.contract import Workspace
 from darkroom.contract import columns as c
-from darkroom.lake.schema import iceberg_schema
+from darkroom.lake.schema import column_names, iceberg_schema
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -25,6 +25,8 @@ TABLE_PROPERTIES = {
     "commit.retry.max-wait-ms": "2000",
     # Every run appends one file per table: without merging, planning opens ever more manifests.
     "commit.manifest-merge.enabled": "true",
+    # Every commit writes the table's description anew; the hundred before it are enough.
+    "write.metadata.delete-after-commit.enabled": "true",
     # Smallest and largest values of encoded pictures help no query.
     f"write.metadata.metrics.column.{c.IMAGE}": "none",
 }
@@ -65,16 +67,24 @@ def open_catalog(workspace: Workspace) -> Catalog:
 
 @_again_after_a_race
 def ensure_table(catalog: Catalog, namespace: str, table: str) -> Table:
-    """Loads a table, made on first use."""
+    """Loads a table, made on first use; one of an earlier version gets the columns it lacks."""
     from pyiceberg.exceptions import NoSuchTableError
 
     try:
-        return catalog.load_table((namespace, table))
+        return _completed(catalog.load_table((namespace, table)), table)
     except NoSuchTableError:
         catalog.create_namespace_if_not_exists(namespace)
         return catalog.create_table_if_not_exists(
             (namespace, table), iceberg_schema(table), properties=TABLE_PROPERTIES
         )
+
+
+def _completed(found: Table, table: str) -> Table:
+    if set(found.schema().column_names).issuperset(column_names(table)):
+        return found
+    with found.update_schema() as update:
+        update.union_by_name(iceberg_schema(table))
+    return found
 
 
 def _patient(uri: str) -> str:

@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from darkroom.contract import Stage, Workspace
 from darkroom.contract.columns import RUN_ID
 from darkroom.lake import files
-from darkroom.lake.schema import column_names, spark_schema
+from darkroom.lake.commits import check_unchanged, commit_files, current_id
+from darkroom.lake.model import Change, Commit, Rows
+from darkroom.lake.rewriting import rewrite_without
+from darkroom.lake.schema import arrow_schema, column_names, spark_schema
+from darkroom.lake.writing import as_table, check_columns, complete, write_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
     from pyspark.sql import DataFrame, SparkSession
-
-READ_BUFFER = 1024 * 1024
-TIMESTAMP_SETTING = "spark.sql.parquet.outputTimestampType"
-
-
-@dataclass(frozen=True)
-class Commit:
-    """What an append left behind.
-
-    Attributes:
-        snapshot_id: The new snapshot; after an append of nothing the current one, or None for a
-            table that never had a row.
-        rows: Number of rows appended.
-    """
-
-    snapshot_id: int | None
-    rows: int
 
 
 class Lake:
@@ -59,16 +46,34 @@ class Lake:
 
         return open_catalog(self._workspace)
 
+    def find(self, namespace: str, table: str) -> Table | None:
+        """The table as PyIceberg has it, or None while there is none."""
+        from pyiceberg.exceptions import NoSuchTableError
+
+        column_names(table)
+        try:
+            return self._catalog.load_table((namespace, table))
+        except NoSuchTableError:
+            return None
+
+    def namespaces(self) -> tuple[str, ...]:
+        """Names of the pipelines that have tables, sorted; and ``darkroom`` for the shared ones."""
+        return tuple(sorted(".".join(name) for name in self._catalog.list_namespaces()))
+
     def snapshot(self, namespace: str, table: str) -> int | None:
         """Id of the table's current snapshot, or None while there is none."""
-        found = self._find(namespace, table)
-        current = found.current_snapshot() if found else None
-        return current.snapshot_id if current else None
+        found = self.find(namespace, table)
+        return current_id(found) if found else None
 
     def has_snapshot(self, namespace: str, table: str, snapshot_id: int) -> bool:
         """Whether a snapshot exists and can still be read."""
-        found = self._find(namespace, table)
+        found = self.find(namespace, table)
         return found is not None and found.snapshot_by_id(snapshot_id) is not None
+
+    def row_count(self, namespace: str, table: str) -> int:
+        """Number of rows of the current snapshot; reads no data file."""
+        found = self.find(namespace, table)
+        return sum(files.row_counts(found, current_id(found)).values()) if found else 0
 
     def read(
         self, spark: SparkSession, namespace: str, table: str, snapshot_id: int | None = None
@@ -87,14 +92,18 @@ class Lake:
         Raises:
             ValueError: There is no such table or snapshot.
         """
-        schema = spark_schema(table)
-        found = self._find(namespace, table)
-        paths = files.of_snapshot(found, snapshot_id) if found else []
+        found = self.find(namespace, table)
         if found is None and snapshot_id is not None:
             raise ValueError(f"{namespace}.{table} has no snapshot {snapshot_id}: it is empty")
-        if not paths:
+        paths = files.of_snapshot(found, snapshot_id) if found else []
+        return self.read_files(spark, table, paths)
+
+    def read_files(self, spark: SparkSession, table: str, locations: Sequence[str]) -> DataFrame:
+        """Reads Parquet files that have a table's columns, whether a snapshot names them or not."""
+        schema = spark_schema(table)
+        if not locations:
             return spark.createDataFrame([], schema)
-        return spark.read.schema(schema).parquet(*paths)
+        return spark.read.schema(schema).parquet(*locations)
 
     def append(
         self,
@@ -122,10 +131,9 @@ class Lake:
         Raises:
             ValueError: A column is missing.
         """
-        frame = _as_table(frame, table, run_id)
         target = self._table(namespace, table)
-        folder = f"{target.location()}/data/{stage}-{uuid.uuid4()}"
-        _write_parquet(frame, folder)
+        folder = self._new_folder(target, stage)
+        write_parquet(as_table(frame, table, run_id), folder)
         written = files.parquet_in(target, folder)
         if not written:
             files.delete(target, folder)
@@ -133,10 +141,70 @@ class Lake:
         # The folder's name is new: PyIceberg need not look for it among all files of the table.
         target.add_files(
             list(written),
-            snapshot_properties={**(properties or {}), "run-id": run_id, "stage": str(stage)},
+            snapshot_properties={**(properties or {}), **_properties(run_id, stage)},
             check_duplicate_files=False,
         )
         return Commit(_snapshot_of(target), sum(written.values()))
+
+    def new_folder(self, namespace: str, table: str, stage: Stage) -> str:
+        """Location of a folder, not made yet, for files that a later `change` adds."""
+        return self._new_folder(self._table(namespace, table), stage)
+
+    def change(
+        self,
+        spark: SparkSession,
+        namespace: str,
+        table: str,
+        rows: Rows,
+        *,
+        base: int | None,
+        run_id: str,
+        stage: str,
+    ) -> Change:
+        """Lets rows come and go in one snapshot, unless another process was faster.
+
+        Args:
+            spark: The session.
+            namespace: The pipeline's name.
+            table: One of the tables of `darkroom.lake.schema`.
+            rows: Which rows.
+            base: The snapshot that they were worked out from; None for an empty table.
+            run_id: Kept in the column ``run_id``, where missing, and in the snapshot.
+            stage: Kept in the snapshot.
+
+        Returns:
+            What was changed; an empty change makes no snapshot.
+
+        Raises:
+            ConflictError: The table has changed since ``base``; nothing is committed.
+            RuntimeError: It would not grow as ``rows`` says; nothing is committed.
+            ValueError: A column is missing.
+        """
+        target = self._table(namespace, table)
+        # Looked at again by the commit itself: this one spares the work.
+        check_unchanged(target, base)
+        before = files.row_counts(target, base)
+        frames = list(rows.add)
+        drop = tuple(rows.dropped)
+        if rows.gone is not None:
+            rewrite = rewrite_without(spark, table, list(before), rows.gone, rows.keys)
+            drop += rewrite.drop
+            if rewrite.staying is not None:
+                frames.append(rewrite.staying)
+            if rewrite.leaving is not None and rows.mend is not None:
+                frames.append(rows.mend(rewrite.leaving))
+        added = self._write(frames, target, table, run_id, stage)
+        added |= {location: files.rows_in(target, location) for location in rows.files}
+        growth = sum(added.values()) - sum(before[location] for location in drop)
+        if rows.growth not in (None, growth):
+            raise RuntimeError(
+                f"{namespace}.{table} would grow by {growth} rows instead of {rows.growth}: "
+                "nothing was committed"
+            )
+        snapshot = commit_files(
+            target, add=added, drop=drop, base=base, properties=_properties(run_id, stage)
+        )
+        return Change(snapshot, sum(before.values()), sum(before.values()) + growth)
 
     def append_rows(
         self,
@@ -145,7 +213,7 @@ class Lake:
         table: str,
         *,
         run_id: str,
-        stage: Stage,
+        stage: str,
     ) -> Commit:
         """Appends a few rows without Spark.
 
@@ -167,33 +235,70 @@ class Lake:
 
         complete = [{RUN_ID: run_id, **row} for row in rows]
         for row in complete:
-            _check_columns(row, table)
+            check_columns(row, table)
         if not complete:
             return Commit(self.snapshot(namespace, table), 0)
         target = self._table(namespace, table)
         target.append(
             pa.Table.from_pylist(complete, schema=target.schema().as_arrow()),
-            snapshot_properties={"run-id": run_id, "stage": str(stage)},
+            snapshot_properties=_properties(run_id, stage),
         )
         return Commit(_snapshot_of(target), len(complete))
 
+    def put(
+        self,
+        namespace: str,
+        table: str,
+        rows: pa.Table,
+        *,
+        replace: bool,
+        base: int | None,
+        run_id: str,
+        stage: Stage,
+    ) -> int | None:
+        """Adds rows to a table without Spark, or puts them in the place of all it has.
+
+        Args:
+            namespace: The pipeline's name.
+            table: One of the tables of `darkroom.lake.schema`.
+            rows: All its columns; ``run_id`` and what is optional may be missing.
+            replace: Whether the rows that are there leave.
+            base: The snapshot that the rows were worked out from; None for an empty table.
+            run_id: Kept in the column ``run_id``, where missing, and in the snapshot.
+            stage: Kept in the snapshot.
+
+        Returns:
+            The snapshot now; the base where nothing comes and nothing leaves.
+
+        Raises:
+            ConflictError: The table has changed since ``base``; nothing is committed.
+            ValueError: A column is missing.
+        """
+        target = self._table(namespace, table)
+        drop = files.row_counts(target, base) if replace else {}
+        add = []
+        if len(rows):
+            add = [f"{self._new_folder(target, stage)}/part-0.parquet"]
+            files.write(add[0], complete(rows, table, run_id))
+        properties = _properties(run_id, stage)
+        return commit_files(target, add=add, drop=drop, base=base, properties=properties)
+
     def rows(self, namespace: str, table: str) -> list[dict[str, Any]]:
         """All rows of a small table, without Spark; oldest commit first."""
-        found = self._find(namespace, table)
-        if found is None:
+        snapshot = self.snapshot(namespace, table)
+        if snapshot is None:
             return []
-        import pyarrow.parquet as pq
-
-        rows: list[dict[str, Any]] = []
-        for path in files.of_snapshot(found, None):
-            with found.io.new_input(path).open() as stream:
-                rows.extend(pq.read_table(stream, columns=list(column_names(table))).to_pylist())
-        return rows
+        names = column_names(table)
+        return [
+            row
+            for batch in self.batches(namespace, table, snapshot, names, 10_000)
+            for row in batch.to_pylist(maps_as_pydicts="strict")
+        ]
 
     def batches(
         self, namespace: str, table: str, snapshot_id: int, columns: Sequence[str], size: int
     ) -> Iterator[pa.RecordBatch]:
-        """Rows of a snapshot without Spark, for who needs only the first few; oldest commit first.
+        """Rows of a snapshot without Spark; oldest commit first.
 
         Args:
             namespace: The pipeline's name.
@@ -208,16 +313,14 @@ class Lake:
         Raises:
             ValueError: There is no such table or snapshot.
         """
-        import pyarrow.parquet as pq
+        import pyarrow as pa
 
-        found = self._find(namespace, table)
+        found = self.find(namespace, table)
         if found is None:
             raise ValueError(f"{namespace}.{table} has no snapshot {snapshot_id}: it is empty")
-        for path in files.of_snapshot(found, snapshot_id):
-            with found.io.new_input(path).open() as stream:
-                # Buffered: otherwise a whole row group is read before its first row.
-                file = pq.ParquetFile(stream, buffer_size=READ_BUFFER, pre_buffer=False)
-                yield from file.iter_batches(batch_size=size, columns=list(columns))
+        schema = arrow_schema(table)
+        wanted = pa.schema([schema.field(name) for name in columns])
+        yield from files.batches(found, files.of_snapshot(found, snapshot_id), wanted, size)
 
     def tag(self, namespace: str, table: str, snapshot_id: int, tag: str) -> None:
         """Names a snapshot, so that it can be found again and is never expired.
@@ -250,25 +353,32 @@ class Lake:
         Returns:
             Number of files and folders deleted; no snapshot names anything in them.
         """
-        found = self._find(namespace, table)
+        found = self.find(namespace, table)
         if found is None:
             return 0
-        # Listed before the snapshots are: what is committed in between must not look abandoned.
-        candidates = files.unchanged_since(found, dt.datetime.now(dt.UTC) - older_than)
-        found.refresh()
-        abandoned = candidates - files.entries_in_use(found)
-        for entry in abandoned:
-            files.delete(found, f"{found.location()}/data/{entry}")
+        abandoned = files.abandoned(found, dt.datetime.now(dt.UTC) - older_than)
+        for location in abandoned:
+            files.delete(found, location)
         return len(abandoned)
 
-    def _find(self, namespace: str, table: str) -> Table | None:
-        from pyiceberg.exceptions import NoSuchTableError
+    def _write(
+        self,
+        frames: Sequence[DataFrame],
+        target: Table,
+        table: str,
+        run_id: str,
+        stage: str,
+    ) -> dict[str, int]:
+        """Writes frames to a new folder; rows per file, for the files that have any."""
+        if not frames:
+            return {}
+        folder = self._new_folder(target, stage)
+        whole = [as_table(frame, table, run_id) for frame in frames]
+        write_parquet(functools.reduce(lambda one, other: one.union(other), whole), folder)
+        return files.parquet_in(target, folder)
 
-        column_names(table)
-        try:
-            return self._catalog.load_table((namespace, table))
-        except NoSuchTableError:
-            return None
+    def _new_folder(self, target: Table, stage: str) -> str:
+        return f"{target.location()}/data/{stage}-{uuid.uuid4()}"
 
     def _table(self, namespace: str, table: str) -> Table:
         from darkroom.lake.catalog import ensure_table
@@ -277,37 +387,11 @@ class Lake:
         return ensure_table(self._catalog, namespace, table)
 
 
-def _as_table(frame: DataFrame, table: str, run_id: str) -> DataFrame:
-    from pyspark.sql import functions as f
-
-    if RUN_ID not in frame.columns:
-        frame = frame.withColumn(RUN_ID, f.lit(run_id))
-    missing = [name for name in column_names(table) if name not in frame.columns]
-    if missing:
-        raise ValueError(f"the frame for table {table} lacks {', '.join(missing)}")
-    return frame.to(spark_schema(table))
-
-
-def _write_parquet(frame: DataFrame, folder: str) -> None:
-    """Iceberg knows no INT96 timestamps, which Spark writes unless told otherwise."""
-    settings = frame.sparkSession.conf
-    before = settings.get(TIMESTAMP_SETTING)
-    settings.set(TIMESTAMP_SETTING, "TIMESTAMP_MICROS")
-    try:
-        frame.write.parquet(folder)
-    finally:
-        settings.set(TIMESTAMP_SETTING, str(before))
-
-
-def _check_columns(row: Mapping[str, Any], table: str) -> None:
-    names = column_names(table)
-    missing = [name for name in names if name not in row]
-    unknown = [name for name in row if name not in names]
-    if missing or unknown:
-        raise ValueError(f"a row for table {table} lacks {missing} and has unknown {unknown}")
+def _properties(run_id: str, stage: str) -> dict[str, str]:
+    return {"run-id": run_id, "stage": str(stage)}
 
 
 def _snapshot_of(table: Table) -> int:
-    current = table.current_snapshot()
+    current = current_id(table)
     assert current is not None
-    return current.snapshot_id
+    return current

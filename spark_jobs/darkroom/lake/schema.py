@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from darkroom.contract import columns as c
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyiceberg.schema import Schema
     from pyspark.sql.types import StructType
 
@@ -19,41 +20,68 @@ LONG: Final = "long"
 INT: Final = "int"
 DOUBLE: Final = "double"
 BINARY: Final = "binary"
+BOOLEAN: Final = "boolean"
 TIMESTAMP: Final = "timestamp"
 """A moment in UTC, to the microsecond."""
 FLOATS: Final = "array<float>"
 STRINGS: Final = "array<string>"
+TEXTS: Final = "map<string, string>"
 
 TABLES: Final[Mapping[str, Mapping[str, str]]] = {
     c.IMAGES: {
         c.IMAGE_ID: STRING,  # SHA-256 of the encoded bytes
-        c.PATH: STRING,  # relative to the source folder
-        c.LABEL: STRING,
+        c.ROOT: STRING,  # the source, a folder or URI
+        c.PATH: STRING,  # relative to the root
+        c.LABEL: STRING,  # null where the source has none
         c.IMAGE: BINARY,  # the encoded bytes
         c.LENGTH: LONG,
         c.MODIFIED_AT: TIMESTAMP,
-        c.FORMAT: STRING,
+        c.FORMAT: STRING,  # by the bytes, whatever the file is called
         c.MODE: STRING,
+        c.BIT_DEPTH: INT,  # bits of a channel as stored
+        c.ORIENTATION: INT,  # EXIF: 1-8, 1 for none
+        c.ANIMATED: BOOLEAN,  # more than one frame or page
         c.WIDTH: INT,
         c.HEIGHT: INT,
         c.BRIGHTNESS: DOUBLE,  # mean luma, 0-255
+        c.CONTRAST: DOUBLE,  # standard deviation of the luma, 0-127.5
+        c.SHARPNESS: DOUBLE,  # variance of the luma's Laplacian
         c.PERCEPTUAL_HASH: STRING,  # 16 hexadecimal digits
+        c.DIFFERENCE_HASH: STRING,  # 16 hexadecimal digits
+        c.METADATA: TEXTS,
         c.RUN_ID: STRING,
     },
     c.REJECTED_IMAGES: {
+        c.ROOT: STRING,
         c.PATH: STRING,
         c.LABEL: STRING,
         c.REASON: STRING,
         c.DETAIL: STRING,
-        c.IMAGE_ID: STRING,  # of DUPLICATE and LABEL_CONFLICT, else null
-        c.LENGTH: LONG,
+        c.IMAGE_ID: STRING,  # of DUPLICATE, LABEL_CONFLICT and FORGOTTEN, else null
+        c.LENGTH: LONG,  # null where no file could be looked at
         c.MODIFIED_AT: TIMESTAMP,
         c.RUN_ID: STRING,
     },
     c.SPLITS: {
         c.IMAGE_ID: STRING,
-        c.GROUP_ID: STRING,
+        c.GROUP_ID: STRING,  # shared by near-duplicates of one split
         c.SPLIT: STRING,
+        c.PERCEPTUAL_HASH: STRING,
+        c.DIFFERENCE_HASH: STRING,
+        c.RUN_ID: STRING,
+    },
+    c.SPLIT_LEAKS: {  # near-duplicates on both sides of a border between splits
+        c.IMAGE_ID: STRING,
+        c.SPLIT: STRING,
+        c.OTHER_IMAGE_ID: STRING,
+        c.OTHER_SPLIT: STRING,
+        c.DISTANCE: INT,  # bits in which the perceptual hashes differ
+        c.RUN_ID: STRING,
+    },
+    c.FORGOTTEN: {  # what may not come back; the digest is all that is left of a picture
+        c.IMAGE_ID: STRING,
+        c.WHO: STRING,
+        c.WHEN: TIMESTAMP,
         c.RUN_ID: STRING,
     },
     c.FEATURES: {
@@ -61,6 +89,16 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
         c.BACKBONE: STRING,
         c.BACKBONE_KEY: STRING,
         c.VECTOR: FLOATS,
+        c.RUN_ID: STRING,
+    },
+    c.PREDICTIONS: {
+        c.IMAGE_ID: STRING,
+        c.MODEL_NAME: STRING,
+        c.MODEL_VERSION: STRING,
+        c.MODEL_DIGEST: STRING,
+        c.LABEL: STRING,  # the likeliest one
+        c.PROBABILITY: DOUBLE,
+        c.SCORED_AT: TIMESTAMP,
         c.RUN_ID: STRING,
     },
     c.LEDGER: {
@@ -89,6 +127,25 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
+OPTIONAL: Final[Mapping[str, frozenset[str]]] = {
+    c.IMAGES: frozenset(
+        {
+            c.ROOT,
+            c.BIT_DEPTH,
+            c.ORIENTATION,
+            c.ANIMATED,
+            c.CONTRAST,
+            c.SHARPNESS,
+            c.DIFFERENCE_HASH,
+            c.METADATA,
+        }
+    ),
+    c.REJECTED_IMAGES: frozenset({c.ROOT}),
+    c.SPLITS: frozenset({c.PERCEPTUAL_HASH, c.DIFFERENCE_HASH}),
+}
+"""Columns that a writer may leave out, and that rows of an older table have not: null then."""
+
+
 def column_names(table: str) -> tuple[str, ...]:
     """Column names of a table, in order.
 
@@ -111,19 +168,43 @@ def iceberg_schema(table: str) -> Schema:
         INT: t.IntegerType(),
         DOUBLE: t.DoubleType(),
         BINARY: t.BinaryType(),
+        BOOLEAN: t.BooleanType(),
         TIMESTAMP: t.TimestamptzType(),
     }
-    elements = {FLOATS: t.FloatType(), STRINGS: t.StringType()}
+    text = t.StringType()
     names = column_names(table)
     fields = []
     for number, name in enumerate(names, start=1):
         kind = TABLES[table][name]
         # Elements are numbered after all columns, so that a column's id is its position.
-        of_kind = primitives.get(kind) or t.ListType(
-            element_id=len(names) + number, element=elements[kind], element_required=False
-        )
+        inner, value = len(names) + number, 2 * len(names) + number
+        nested: dict[str, t.IcebergType] = {
+            FLOATS: t.ListType(inner, t.FloatType(), element_required=False),
+            STRINGS: t.ListType(inner, text, element_required=False),
+            TEXTS: t.MapType(inner, text, value, text, value_required=False),
+        }
+        of_kind = primitives.get(kind) or nested[kind]
         fields.append(t.NestedField(number, name, of_kind, required=False))
     return Schema(*fields)
+
+
+def arrow_schema(table: str) -> pa.Schema:
+    """The table's schema for Arrow, every column nullable."""
+    import pyarrow as pa
+
+    kinds = {
+        STRING: pa.string(),
+        LONG: pa.int64(),
+        INT: pa.int32(),
+        DOUBLE: pa.float64(),
+        BINARY: pa.binary(),
+        BOOLEAN: pa.bool_(),
+        TIMESTAMP: pa.timestamp("us", tz="UTC"),
+        FLOATS: pa.list_(pa.float32()),
+        STRINGS: pa.list_(pa.string()),
+        TEXTS: pa.map_(pa.string(), pa.string()),
+    }
+    return pa.schema([(name, kinds[TABLES[table][name]]) for name in column_names(table)])
 
 
 def spark_schema(table: str) -> StructType:
@@ -136,9 +217,11 @@ def spark_schema(table: str) -> StructType:
         INT: t.IntegerType(),
         DOUBLE: t.DoubleType(),
         BINARY: t.BinaryType(),
+        BOOLEAN: t.BooleanType(),
         TIMESTAMP: t.TimestampType(),
         FLOATS: t.ArrayType(t.FloatType()),
         STRINGS: t.ArrayType(t.StringType()),
+        TEXTS: t.MapType(t.StringType(), t.StringType()),
     }
     return t.StructType(
         [t.StructField(name, kinds[TABLES[table][name]]) for name in column_names(table)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -20,11 +19,26 @@ if TYPE_CHECKING:
 
 TRIAL_TAG: Final = "darkroom.trial"
 PARENT_TAG: Final = "mlflow.parentRunId"
+TRAINING: Final = "training"
+"""MLflow's word for what a run reads a dataset for."""
 _NAME_TAG: Final = "mlflow.runName"
 _QUIET: Final = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What of a table was read.
+
+    Attributes:
+        table: Namespace and name, for example ``traffic_signs.images``.
+        snapshot_id: The snapshot.
+    """
+
+    table: str
+    snapshot_id: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +50,14 @@ class TrialRecord:
         name: For people.
         params: What was tried.
         metrics: Values per name; their place in the list is the step.
+        read: The snapshots that it was trained on.
     """
 
     key: str
     name: str
     params: Mapping[str, str]
     metrics: Mapping[str, list[float]]
+    read: Sequence[Snapshot] = ()
 
 
 class PipelineRun:
@@ -122,16 +138,12 @@ class PipelineRun:
                 tags = {TRIAL_TAG: trial.key, PARENT_TAG: self.id, _NAME_TAG: trial.name}
                 child = self.client.create_run(self.run.info.experiment_id, tags=tags)
             _log_batch(self.client, child, metrics=trial.metrics, params=trial.params, tags={})
+            _log_read(self.client, child, trial.read)
             self.client.set_terminated(child.info.run_id)
 
-    def log_dataset(self, name: str, snapshot_id: int, context: str) -> None:
-        """Says which snapshot of which table the run used; repeating it changes nothing."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        source = json.dumps({"table": name, "snapshot_id": snapshot_id})
-        dataset = Dataset(name, str(snapshot_id), "iceberg", source)
-        tags = [InputTag("mlflow.data.context", context)]
-        self.client.log_inputs(self.id, [DatasetInput(dataset, tags)])
+    def log_read(self, snapshots: Sequence[Snapshot]) -> None:
+        """Says which snapshots the run was trained on; repeating it changes nothing."""
+        _log_read(self.client, self.run, snapshots)
 
     def log_text(self, name: str, text: str) -> None:
         """Stores a small text artifact; the same name replaces it."""
@@ -200,6 +212,13 @@ def _log_batch(
         params=[Param(name, value) for name, value in params.items()],
         tags=[RunTag(name, value) for name, value in tags.items()],
     )
+
+
+def _log_read(client: MlflowClient, run: Run, snapshots: Sequence[Snapshot]) -> None:
+    if snapshots:
+        from darkroom.registry.datasets import dataset_input
+
+        client.log_inputs(run.info.run_id, [dataset_input(one, TRAINING) for one in snapshots])
 
 
 def _key(tag: str) -> str:

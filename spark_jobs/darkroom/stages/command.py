@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 SparkWork = Callable[["SparkSession", PipelineConfig, Workspace, StageRun], StageResult]
 PlainWork = Callable[[PipelineConfig, Workspace, StageRun], StageResult]
-Inputs = Callable[[PipelineConfig, Workspace, StageRun], Mapping[str, Any]]
+Inputs = Callable[[PipelineConfig, Workspace, StageRun], Mapping[str, Any] | None]
 StillThere = Callable[[StageResult, PipelineConfig, Workspace], bool]
 
 
@@ -47,7 +47,8 @@ class StageCommand:
         stage: Which stage it runs.
         work: The stage's function; it gets a Spark session first unless it is ``plain``.
         inputs: Everything the result depends on (JSON values), or None for a stage that must
-            always run. Called before a Spark session exists.
+            always run. Called before a Spark session exists; may answer None where only a
+            session could tell.
         still_there: Whether what an earlier result points to still exists; None when a result
             can not go stale.
         options: Names of the stage's own required text options.
@@ -105,7 +106,8 @@ class StageCommand:
 
     def _execute(self, config: PipelineConfig, workspace: Workspace, run: StageRun) -> StageResult:
         started_up = process_age()
-        key = input_key(self.inputs(config, workspace, run)) if self.inputs else None
+        known = self.inputs(config, workspace, run) if self.inputs else None
+        key = input_key(known) if known is not None else None
         if key and not run.force:
             earlier = recall(workspace, config.name, self.stage, key)
             if earlier and (not self.still_there or self.still_there(earlier, config, workspace)):

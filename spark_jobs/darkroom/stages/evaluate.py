@@ -153,7 +153,8 @@ def _test_images(
     images = lake.read(spark, config.name, c.IMAGES, ingested["images_snapshot"])
     splits = lake.read(spark, config.name, c.SPLITS, ingested["splits_snapshot"])
     held_out = splits.where(f.col(c.SPLIT) == c.TEST).select(c.IMAGE_ID).distinct()
-    joined = images.select(c.IMAGE_ID, c.PATH, c.LABEL, c.IMAGE).join(held_out, c.IMAGE_ID)
+    labelled = images.where(f.col(c.LABEL).isNotNull())
+    joined = labelled.select(c.IMAGE_ID, c.PATH, c.LABEL, c.IMAGE).join(held_out, c.IMAGE_ID)
     return joined.repartition(spark.sparkContext.defaultParallelism)
 
 

@@ -15,7 +15,7 @@ from darkroom.registry import promotion
 from darkroom.registry.ledger import Ledger
 from darkroom.registry.promotion import Approval
 from darkroom.registry.versions import Registry
-from darkroom.stages.register import passed_decision
+from darkroom.stages.register import passed_decision, record_lineage
 from darkroom.stages.run import StageRun
 
 OPTIONS = (
@@ -44,6 +44,7 @@ def promote(config: PipelineConfig, workspace: Workspace, run: StageRun) -> Stag
         ConfigError: The approval lacks a name or a reason.
         MissingInputError: The version or the training run's decision is missing.
         GateFailedError: What was approved is not what is registered, or the champion has moved.
+        DataError: The snapshots that trained the version are gone.
     """
     options = dict(run.options)
     requested = options.pop("requested_run_id")
@@ -57,6 +58,8 @@ def promote(config: PipelineConfig, workspace: Workspace, run: StageRun) -> Stag
         )
     registry = Registry(config.name)
     promotion.verify(registry, approval)
+    training = StageRun(folder=workspace.run(config.name, requested))
+    record_lineage(config, workspace, training, approval.version, approval.model_digest)
     previous = promotion.promote(
         registry,
         Ledger(Lake(workspace), config.name),

@@ -17,6 +17,8 @@ from darkroom.contract import (
     Workspace,
 )
 from darkroom.contract.stages import CHALLENGER, CHAMPION
+from darkroom.lake import Lake
+from darkroom.registry.lineage import TAGGED, record
 from darkroom.registry.versions import (
     DECISION_DIGEST_TAG,
     MODEL_DIGEST_TAG,
@@ -32,11 +34,12 @@ from darkroom.stages.run import StageRun
 def register(config: PipelineConfig, workspace: Workspace, run: StageRun) -> StageResult:
     """Registers the candidate and makes it challenger, unless it already is champion.
 
-    A model file that already has a version keeps it: a retry never makes a second one.
+    A model file that already has a version keeps it: a retry never makes a second one. The
+    snapshots that trained it get the version's tag before anybody can choose it.
 
     Args:
         config: The pipeline; its name is the registered model's.
-        workspace: Not used: everything comes from the run and the registry.
+        workspace: Holds the tables.
         run: Its stages ingest, tune and evaluate have succeeded.
 
     Returns:
@@ -45,8 +48,8 @@ def register(config: PipelineConfig, workspace: Workspace, run: StageRun) -> Sta
     Raises:
         MissingInputError: An earlier stage of the run is missing.
         GateFailedError: The gate did not let this very model pass.
+        DataError: The snapshots that trained it are gone.
     """
-    del workspace
     candidate = run.earlier(Stage.TUNE)
     digest = candidate["model_digest"]
     decision = passed_decision(run.earlier(Stage.EVALUATE), digest, run.run_id)
@@ -67,8 +70,30 @@ def register(config: PipelineConfig, workspace: Workspace, run: StageRun) -> Sta
         registry.tag(version.version, tags)
     else:
         version = registry.create(candidate["model_uri"], candidate["mlflow_run_id"], tags)
+    record_lineage(config, workspace, run, version.version, digest)
     registry.point(CHALLENGER, version.version)
     return _result(version.version, config, tags, already_champion=False)
+
+
+def record_lineage(
+    config: PipelineConfig, workspace: Workspace, run: StageRun, version: str, digest: str
+) -> None:
+    """Tags the snapshots that trained a version; safe to repeat.
+
+    Args:
+        config: The pipeline.
+        workspace: Holds the tables.
+        run: The training run; its ingestion names the snapshots.
+        version: The version.
+        digest: SHA-256 of its model file.
+
+    Raises:
+        DataError: The snapshots are gone.
+        MissingInputError: The run has no ingestion.
+    """
+    ingested = run.earlier(Stage.INGEST)
+    snapshots = {table: ingested[f"{table}_snapshot"] for table in TAGGED}
+    record(Lake(workspace), config.name, version, digest, snapshots)
 
 
 def passed_decision(outputs: Mapping[str, Any], digest: str, run_id: str) -> GateDecision:

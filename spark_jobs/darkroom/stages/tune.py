@@ -27,7 +27,7 @@ from darkroom.ml.engines import Engine, PreparedModel, prepare
 from darkroom.ml.inference import image_predictor
 from darkroom.registry import lookup
 from darkroom.registry.package import ModelPackage, log_package, write_package
-from darkroom.registry.tracking import PipelineRun, TrialRecord
+from darkroom.registry.tracking import PipelineRun, Snapshot, TrialRecord
 from darkroom.registry.versions import MODEL_DIGEST_TAG, SNAPSHOT_TAG
 from darkroom.stages.run import StageRun
 from darkroom.tuning.data import FeatureSet, TrainData
@@ -101,7 +101,9 @@ def tune(
     searches = [search(data.rows(one), config.tuning) for one in features]
     winner = best_of(searches)
     trials = [trial for found in searches for trial in found.trials]
-    _log_trials(tracked, data, trials)
+    read = {one.backbone: _read_by(data, one) for one in features}
+    tracked.log_read(list(dict.fromkeys(itertools.chain.from_iterable(read.values()))))
+    _log_trials(tracked, data, trials, read)
     package = _export(data, winner, backbones[winner.best.backbone], workspace)
     prepared = prepare(package.model_file, workspace.engines, Engine(config.features.engine))
     parity = _compare(data, winner, prepared)
@@ -205,7 +207,22 @@ def _parity_images(data: TrainData, winner: Found) -> Mapping[str, bytes]:
     return dict(itertools.islice(images.items(), PARITY_IMAGES))
 
 
-def _log_trials(tracked: PipelineRun, data: TrainData, trials: Sequence[Trial]) -> None:
+def _read_by(data: TrainData, features: FeatureSet) -> list[Snapshot]:
+    """What the trials of one backbone are trained on."""
+    snapshots = {
+        c.IMAGES: data.images_snapshot,
+        c.SPLITS: data.splits_snapshot,
+        c.FEATURES: features.snapshot,
+    }
+    return [Snapshot(f"{data.config.name}.{table}", one) for table, one in snapshots.items()]
+
+
+def _log_trials(
+    tracked: PipelineRun,
+    data: TrainData,
+    trials: Sequence[Trial],
+    read: Mapping[str, Sequence[Snapshot]],
+) -> None:
     tuning = data.config.tuning
     metric = tuning.metric
     shared = {
@@ -230,20 +247,19 @@ def _log_trials(tracked: PipelineRun, data: TrainData, trials: Sequence[Trial]) 
                     f"mean_{metric}": [trial.mean],
                     f"std_{metric}": [trial.std],
                 },
+                read=read[trial.backbone],
             )
         )
     tracked.log_trials(logged)
 
 
 def _log_model(tracked: PipelineRun, data: TrainData, best: Trial, package: ModelPackage) -> str:
-    name, metric = data.config.name, data.config.tuning.metric
+    metric = data.config.tuning.metric
     chosen = {
         "backbone": best.backbone,
         "reg_param": str(best.reg_param),
         "elastic_net_param": str(best.elastic_net_param),
     }
-    tracked.log_dataset(f"{name}.{c.IMAGES}", data.images_snapshot, "training")
-    tracked.log_dataset(f"{name}.{c.SPLITS}", data.splits_snapshot, "training")
     uri = log_package(tracked.client, tracked.run, package, chosen)
     tracked.log(
         metrics={f"mean_{metric}": best.mean, f"std_{metric}": best.std},

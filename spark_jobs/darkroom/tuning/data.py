@@ -110,7 +110,10 @@ class TrainData:
 
     @cached_property
     def _images(self) -> DataFrame:
-        return self._read(c.IMAGES, self.images_snapshot)
+        """The labelled ones: nothing is to be learnt from the others."""
+        from pyspark.sql import functions as f
+
+        return self._read(c.IMAGES, self.images_snapshot).where(f.col(c.LABEL).isNotNull())
 
     @cached_property
     def _splits(self) -> DataFrame:

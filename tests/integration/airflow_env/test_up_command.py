@@ -131,6 +131,20 @@ def test_a_failed_stage_ends_the_chain_with_its_line_and_its_log(world: World, u
     assert len(world.spark.calls("validate")) == tried + 1
 
 
+def test_maintenance_runs_by_hand_with_the_days_of_its_form(world: World, up: Up) -> None:
+    (world.workspace / "warehouse" / "signs").mkdir(parents=True)
+    before = len(world.spark.calls())
+
+    run = up.client.trigger("signs_maintenance", {"keep_days": 7})
+    wait_for("end", lambda: up.client.run_state("signs_maintenance", run) == "success")
+
+    # Alone: a new pipeline's first date is yet to come.
+    assert up.client.runs("signs_maintenance") == [run]
+    calls = world.spark.calls()[before:]
+    assert [call["stage"] for call in calls] == ["expire", "vacuum", "compact"]
+    assert calls[0]["options"]["--days"] == ["7"]
+
+
 def test_a_broken_pipeline_is_an_import_error_and_the_others_stay(world: World, up: Up) -> None:
     (world.pipelines / "broken.yaml").write_text("name: broken\nfolds: 3\n")
 

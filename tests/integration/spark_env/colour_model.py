@@ -26,6 +26,7 @@ from darkroom.contract import (
     Verdict,
     Workspace,
 )
+from darkroom.lake import Lake
 from darkroom.registry.package import ModelPackage, log_package, write_package
 from darkroom.stages.run import StageRun
 
@@ -112,7 +113,7 @@ def finished_run(
     """Writes the results of the stages before register."""
     folder = workspace.run(pipeline, run_id)
     outputs: dict[Stage, dict[str, Any]] = {
-        Stage.INGEST: {"images_snapshot": 42},
+        Stage.INGEST: _ingested(workspace, pipeline),
         Stage.TUNE: candidate,
         Stage.EVALUATE: {
             "verdict": decision.verdict.value,
@@ -124,6 +125,17 @@ def finished_run(
         result = StageResult(stage=stage, status=StageStatus.DONE, summary="", outputs=values)
         folder.write(result)
     return StageRun(folder=folder)
+
+
+def _ingested(workspace: Workspace, pipeline: str) -> dict[str, Any]:
+    """Snapshots of one image and its split; those that are there, where there are any."""
+    lake = Lake(workspace)
+    image = image_row("red/1.png", b"one")
+    split = {"image_id": image["image_id"], "group_id": "0" * 16, "split": "train"}
+    for table, row in (("images", image), ("splits", split)):
+        if lake.snapshot(pipeline, table) is None:
+            lake.append_rows([row], pipeline, table, run_id="i", stage=Stage.INGEST)
+    return {f"{table}_snapshot": lake.snapshot(pipeline, table) for table in ("images", "splits")}
 
 
 def image_row(path: str, data: bytes) -> dict[str, Any]:

@@ -58,6 +58,10 @@ class House:
     config: PipelineConfig
     workspace: Workspace
 
+    @property
+    def lake(self) -> Lake:
+        return Lake(self.workspace)
+
     def run(self, run_id: str = "run 1") -> StageRun:
         return StageRun(folder=self.workspace.run(self.config.name, run_id))
 

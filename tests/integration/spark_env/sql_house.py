@@ -62,7 +62,8 @@ class House:
         frame = self.spark.createDataFrame(rows, spark_schema("images"))
         self.lake.append(frame, self.config.name, "images", run_id="i", stage=Stage.INGEST)
         splits = [(row["image_id"], row["image_id"], "train", "i") for row in rows]
-        frame = self.spark.createDataFrame(splits, spark_schema("splits"))
+        names = "image_id string, group_id string, split string, run_id string"
+        frame = self.spark.createDataFrame(splits, names)
         self.lake.append(frame, self.config.name, "splits", run_id="i", stage=Stage.INGEST)
 
     def run(self, run_id: str) -> StageRun:

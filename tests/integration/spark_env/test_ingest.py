@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from pyspark.sql import SparkSession
@@ -27,8 +28,11 @@ from darkroom.contract import (
     Workspace,
 )
 from darkroom.contract import columns as c
-from darkroom.ingestion import reading
+from darkroom.ingestion import staging
+from darkroom.ingestion.reading import Audit, _auditor
 from darkroom.lake import Lake
+from darkroom.lake import lake as lake_module
+from darkroom.lake.commits import commit_files
 from darkroom.stages import ingest as stage
 from darkroom.stages.run import StageRun, input_key
 from tests.unit.spark_env.pictures import encode, photo, photos, write_tree
@@ -44,6 +48,7 @@ DEFECTS = {
     "b/x_cut.png": LARGE[:4000],
     "b/x_damaged.png": LARGE[:3000] + bytes(50) + LARGE[3050:],
     "b/x_huge.png": encode(Image.new("1", (10_000, 10_000))),
+    "b/x_scan.pdf": b"%PDF-1.7\n",
     "b/x_tiny.png": encode(Image.new("RGB", (4, 4))),
     "a/x_both.png": photo(300),
     "b/x_both.png": photo(300),
@@ -73,12 +78,18 @@ class Place:
         return stage.ingest(self.spark, self.config, self.workspace, self.run(run_id))
 
     def key(self) -> str:
-        return input_key(stage.inputs(self.config, self.workspace, self.run("any")))
+        return key_of(self.config, self.workspace, self.run("any"))
 
     def rows(self, table: str, *columns: str) -> list[tuple[Any, ...]]:
         return sorted(
             tuple(row[name] for name in columns) for row in self.lake.rows("signs", table)
         )
+
+
+def key_of(config: PipelineConfig, workspace: Workspace, run: StageRun) -> str:
+    known = stage.inputs(config, workspace, run)
+    assert known is not None
+    return input_key(known)
 
 
 def counts(result: StageResult) -> tuple[int, ...]:
@@ -96,6 +107,7 @@ WHAT_MATTERS = {
     c.IMAGES: (c.IMAGE_ID, c.PATH, c.LABEL),
     c.REJECTED_IMAGES: (c.PATH, c.REASON, c.DETAIL),
     c.SPLITS: (c.IMAGE_ID, c.SPLIT),
+    c.SPLIT_LEAKS: (c.IMAGE_ID, c.OTHER_IMAGE_ID, c.DISTANCE),
 }
 
 
@@ -159,14 +171,14 @@ def test_every_file_is_accepted_or_rejected_with_its_reason(story: Story) -> Non
     result = story.first
     assert result.status is StageStatus.DONE
     assert result.summary == (
-        "21 files: 11 accepted, 10 rejected (1 CORRUPT, 1 DUPLICATE, 1 EMPTY, 2 LABEL_CONFLICT, "
-        "1 NOT_AN_IMAGE, 1 TOO_LARGE, 1 TOO_SMALL, 1 TRUNCATED, 1 UNREADABLE_FILE); "
-        "11 images in 2 classes"
+        "22 files: 11 accepted, 11 rejected (1 CORRUPT, 1 DUPLICATE, 1 EMPTY, 2 LABEL_CONFLICT, "
+        "1 NOT_AN_IMAGE, 1 TOO_LARGE, 1 TOO_SMALL, 1 TRUNCATED, 1 UNREADABLE_FILE, "
+        "1 UNSUPPORTED_FORMAT); 11 images in 2 classes"
     )
-    assert counts(result) == (21, 11, 10, 0)
+    assert counts(result) == (22, 11, 11, 0)
     assert result.outputs["classes"] == {"a": 6, "b": 5}
     assert result.outputs["reasons"] == result.outputs["refused"]
-    assert sum(result.outputs["reasons"].values()) == 10
+    assert sum(result.outputs["reasons"].values()) == 11
 
 
 def test_the_detail_of_a_rejection_says_what_is_wrong(story: Story) -> None:
@@ -184,6 +196,11 @@ def test_the_detail_of_a_rejection_says_what_is_wrong(story: Story) -> None:
         ("b/x_damaged.png", "CORRUPT", "broken data stream when reading image file"),
         ("b/x_dead.png", "UNREADABLE_FILE", "No such file or directory"),
         ("b/x_huge.png", "TOO_LARGE", "10000x10000 pixels, the limit is 89478485"),
+        (
+            "b/x_scan.pdf",
+            "UNSUPPORTED_FORMAT",
+            "PDF files are not decoded here: save the picture as JPEG or PNG",
+        ),
         ("b/x_tiny.png", "TOO_SMALL", "4x4 pixels, each side needs at least 8"),
     ]
     assert story.after_first[c.REJECTED_IMAGES] == expected
@@ -217,12 +234,12 @@ def test_the_split_is_a_function_of_what_a_picture_looks_like(story: Story) -> N
 def test_files_that_are_known_are_not_opened_again(story: Story) -> None:
     """The old files have become unreadable in the meantime, and nobody has noticed."""
     result = story.second
-    assert counts(result) == (27, 2, 4, 21)
+    assert counts(result) == (28, 2, 4, 22)
     assert result.summary == (
-        "27 files: 2 accepted, 4 rejected (1 DUPLICATE, 2 LABEL_CONFLICT, 1 NOT_AN_IMAGE), "
-        "21 unchanged; 13 images in 2 classes"
+        "28 files: 2 accepted, 4 rejected (1 DUPLICATE, 2 LABEL_CONFLICT, 1 NOT_AN_IMAGE), "
+        "22 unchanged; 13 images in 2 classes"
     )
-    assert sum(result.outputs["refused"].values()) == 14
+    assert sum(result.outputs["refused"].values()) == 15
 
 
 def test_later_copies_are_compared_with_earlier_files(story: Story) -> None:
@@ -240,14 +257,14 @@ def test_later_copies_are_compared_with_earlier_files(story: Story) -> None:
 
 
 def test_new_images_move_no_old_one(story: Story) -> None:
-    for name in WHAT_MATTERS:
+    for name in (c.IMAGES, c.REJECTED_IMAGES, c.SPLITS):
         assert set(story.after_first[name]) < set(story.after_second[name])
     assert len(story.after_second[c.IMAGES]) == len(story.after_second[c.SPLITS]) == 13
 
 
 def test_nothing_new_changes_no_table(story: Story) -> None:
-    assert counts(story.third) == (27, 0, 0, 27)
-    assert story.third.summary == "27 files: 0 accepted, 0 rejected, 27 unchanged; " + (
+    assert counts(story.third) == (28, 0, 0, 28)
+    assert story.third.summary == "28 files: 0 accepted, 0 rejected, 28 unchanged; " + (
         "13 images in 2 classes"
     )
     assert story.after_third == story.after_second
@@ -255,10 +272,12 @@ def test_nothing_new_changes_no_table(story: Story) -> None:
         assert story.third.outputs[name] == story.second.outputs[name]
 
 
-def test_an_earlier_result_stands_while_its_snapshots_do(story: Story, tmp_path: Path) -> None:
+def test_an_earlier_result_stands_while_the_tables_do(story: Story, tmp_path: Path) -> None:
     assert story.keys[0] == story.keys[1] != story.keys[2]
     config = story.place.config
-    assert stage.still_there(story.first, config, story.place.workspace)
+    assert stage.still_there(story.third, config, story.place.workspace)
+    # What it names is not what the tables hold now: a forgotten image must not come back this way.
+    assert not stage.still_there(story.first, config, story.place.workspace)
     assert not stage.still_there(story.first, config, Workspace(tmp_path))
 
 
@@ -275,7 +294,7 @@ def test_the_key_sees_what_the_result_depends_on(
 ) -> None:
     run = story.place.run("any")
     keys = {
-        input_key(stage.inputs(config, story.place.workspace, run))
+        key_of(config, story.place.workspace, run)
         for config in (story.place.config, change(story.place.config))
     }
     assert len(keys) == 2
@@ -286,24 +305,24 @@ def test_runs_that_crash_at_every_commit_end_in_the_same_tables(
 ) -> None:
     place = Place(spark, tmp_path, {**GOOD, **DEFECTS})
     (place.source / "b/x_dead.png").symlink_to(place.source / "nowhere")
-    real = Lake.append
+    real = commit_files
     commits_left = 0
 
-    def dying(self: Lake, *args: Any, **kwargs: Any) -> Any:
+    def dying(*args: Any, **kwargs: Any) -> Any:
         nonlocal commits_left
         if not commits_left:
             raise KeyboardInterrupt
         commits_left -= 1
-        return real(self, *args, **kwargs)
+        return real(*args, **kwargs)
 
-    monkeypatch.setattr(Lake, "append", dying)
+    monkeypatch.setattr(lake_module, "commit_files", dying)
     for crash, commits in enumerate((0, 1, 1)):
         commits_left = commits
         with pytest.raises(KeyboardInterrupt):
             place.ingest(f"crash {crash}")
     monkeypatch.undo()
     result = place.ingest("last")
-    assert counts(result) == (21, 0, 0, 21)
+    assert counts(result) == (22, 0, 0, 22)
     assert result.outputs["refused"] == story.first.outputs["refused"]
     assert tables(place) == story.after_first
 
@@ -340,10 +359,18 @@ def test_a_class_smaller_than_the_folds_is_named(spark: SparkSession, tmp_path: 
     assert len(set(hashes.values())) == 5
 
 
-def test_workers_hand_over_several_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "BATCH_BYTES", 3000)
-    audit = reading._auditor(write_tree(tmp_path, GOOD), 8)
-    rows = [{c.PATH: path, c.LABEL: "a", c.LENGTH: 1} for path in GOOD]
-    batches = list(audit(iter([pa.RecordBatch.from_pylist(rows)])))
-    assert len(batches) > 3
-    assert [path for batch in batches for path in batch[c.PATH].to_pylist()] == list(GOOD)
+def test_workers_write_several_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staging, "ROW_GROUP_BYTES", 3000)
+    source = write_tree(tmp_path / "source", GOOD)
+    audit = Audit(folder=f"file://{tmp_path}/staged", min_side=8, run_id="r")
+    rows = [
+        {c.PATH: path, "location": f"{source}/{path}", c.LABEL: "a", c.LENGTH: len(data)}
+        for path, data in GOOD.items()
+    ]
+    columns = (c.PATH, c.LABEL, c.LENGTH, c.IMAGE_ID, c.REASON, c.DETAIL, "staged")
+    [batch] = list(_auditor(audit, columns)(iter([pa.RecordBatch.from_pylist(rows)])))
+    assert batch["path"].to_pylist() == list(GOOD)
+    [location] = set(batch["staged"].to_pylist())
+    file = pq.ParquetFile(location.removeprefix("file://"))
+    assert file.num_row_groups > 3
+    assert dict(zip(*file.read(["path", "image"]).to_pydict().values(), strict=True)) == GOOD

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from darkroom.contract import GateFailedError, MissingInputError, Stage, Verdict
+from darkroom.contract import DataError, GateFailedError, MissingInputError, Stage, Verdict
+from darkroom.lake import Lake
+from darkroom.registry.lineage import trained_on
 from darkroom.registry.package import ModelPackage
 from darkroom.registry.versions import Registry
 from darkroom.stages.run import StageRun
@@ -47,9 +50,30 @@ def test_registering_makes_a_challenger(
         "darkroom.decision_digest": decision.digest,
         "darkroom.verdict": "PASS",
         "darkroom.run_id": "t1",
-        "darkroom.images_snapshot": "42",
+        "darkroom.images_snapshot": str(run.earlier(Stage.INGEST)["images_snapshot"]),
     }
     assert pipeline.aliases() == {"challenger": "1"}
+    found = trained_on(Lake(pipeline.workspace), pipeline.config.name, "1")
+    assert (found.model, found.classes) == (digest[:12], {"red": 1})
+    ingested = run.earlier(Stage.INGEST)
+    assert found.snapshots == {
+        table: ingested[f"{table}_snapshot"] for table in ("images", "splits")
+    }
+
+
+def test_a_model_whose_images_are_gone_becomes_no_challenger(
+    pipeline: Pipeline, packages: tuple[ModelPackage, ...]
+) -> None:
+    run = pipeline.candidate(packages[0], "t1")
+    ingested = run.folder.read(Stage.INGEST)
+    run.folder.write(replace(ingested, outputs={**ingested.outputs, "splits_snapshot": 7}))
+    with pytest.raises(DataError) as error:
+        pipeline.register(run)
+    assert str(error.value) == (
+        f"{pipeline.config.name}.splits has no snapshot 7 any more, which version 1 was trained "
+        "on: train again"
+    )
+    assert pipeline.aliases() == {}
 
 
 def test_registering_copies_no_file(

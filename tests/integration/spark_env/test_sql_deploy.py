@@ -22,6 +22,8 @@ from darkroom.contract import (
     StageStatus,
     Workspace,
 )
+from darkroom.contract import columns as c
+from darkroom.lake.housekeeping import forget
 from darkroom.sql.deployments import deployed
 from darkroom.stages.deploy import check_answers, deploy, inputs, smoke_query, still_there
 from tests.integration.spark_env.colour_model import LABELS, config, probability_of_best
@@ -175,6 +177,8 @@ def test_without_images_nothing_is_published(
 ) -> None:
     house = House(spark, tmp_path, mlflow_uri, config("imageless"))
     house.crown(1)
+    trained_on = [row[c.IMAGE_ID] for row in house.lake.rows("imageless", c.IMAGES)]
+    forget(house.lake, "imageless", trained_on, who="ann", run_id="f1")
 
     with pytest.raises(MissingInputError, match="the view has no image; run ingest first"):
         house.deploy()

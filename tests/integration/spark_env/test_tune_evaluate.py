@@ -100,11 +100,13 @@ def test_a_candidate_is_made_judged_and_logged_once(
     assert parent.data.tags["darkroom.run_id"] == "run 1"
     assert {r.data.params["reg_param"] for r in children} == {"0.01", "1000000.0"}
     assert {r.info.status for r in house.runs()} == {"FINISHED"}
-    logged = house.client.get_run(parent.info.run_id).inputs
-    assert logged is not None
-    inputs: Any = house.client.get_run(parent.info.run_id).inputs
-    datasets = {entry.dataset.name for entry in inputs.dataset_inputs}
-    assert datasets == {f"{house.config.name}.images", f"{house.config.name}.splits"}
+    for run in (parent, *children):
+        inputs: Any = house.client.get_run(run.info.run_id).inputs
+        read = {one.dataset.name: int(one.dataset.digest) for one in inputs.dataset_inputs}
+        assert read == {
+            f"{house.config.name}.{table}": house.lake.snapshot(house.config.name, table)
+            for table in ("images", "splits", "features")
+        }
 
     first = house.evaluate()
     assert first.status is StageStatus.DONE

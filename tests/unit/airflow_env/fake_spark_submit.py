@@ -1,7 +1,8 @@
 """Stands in for spark-submit: leaves the result that a stage would leave, in milliseconds.
 
 ``FAKE_SCENARIO`` names a JSON file: per stage, fields of its `StageResult` to replace, or
-``"crash": code`` to end without a result. Each call is added to ``<scenario>.calls``.
+``"crash": code`` to end without a result. Each call is added to ``<scenario>.calls``. A command of
+``lake.py`` does nothing else; a scenario may have it crash too.
 """
 
 import json
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from darkroom.contract import (
     Check,
@@ -73,28 +75,38 @@ def outputs(stage: Stage, options: dict[str, list[str]]) -> dict[str, object]:
     return known.get(stage, {})
 
 
-def main(arguments: list[str]) -> int:
-    application = next(i for i, a in enumerate(arguments) if a.endswith(".py"))
-    if arguments[application].endswith("sql_gateway.py"):
-        time.sleep(3600)  # it serves until it is told to end
-    stage = next(s for s in Stage if s.entrypoint == Path(arguments[application]).name)
+def noted(what: str, arguments: list[str], own: int) -> tuple[dict[str, list[str]], dict[str, Any]]:
+    """Notes a call, whose own arguments start there; returns its options and its scenario."""
     options: dict[str, list[str]] = {}
-    rest = [a for a in arguments[application + 1 :] if a != "--force"]
+    rest = [a for a in arguments[own:] if a != "--force"]
     for name, value in zip(rest[::2], rest[1::2], strict=True):
         options.setdefault(name, []).append(value)
     scenario_file = Path(os.environ["FAKE_SCENARIO"])
-    scenario = json.loads(scenario_file.read_text()).get(stage, {})
     with scenario_file.with_suffix(".calls").open("a") as calls:
         call = {
-            "stage": stage,
-            "spark": arguments[:application],
+            "stage": what,
+            "spark": arguments[: next(i for i, a in enumerate(arguments) if a.endswith(".py"))],
             "options": options,
             "force": "--force" in arguments,
             "launched_at": os.environ["DARKROOM_LAUNCHED_AT"],
             "cwd": str(Path.cwd()),
         }
         calls.write(json.dumps(call) + "\n")
-    print(f"fake {stage} at work", flush=True)  # noqa: T201
+    print(f"fake {what} at work", flush=True)  # noqa: T201
+    return options, json.loads(scenario_file.read_text()).get(what, {})
+
+
+def main(arguments: list[str]) -> int:
+    application = next(i for i, a in enumerate(arguments) if a.endswith(".py"))
+    entrypoint = Path(arguments[application]).name
+    if entrypoint == "sql_gateway.py":
+        time.sleep(3600)  # it serves until it is told to end
+    if entrypoint == "lake.py":
+        _, scenario = noted(arguments[application + 1], arguments, application + 2)
+        return int(scenario.get("crash", 0))
+    stage = next(s for s in Stage if s.entrypoint == entrypoint)
+    options, scenario = noted(stage, arguments, application + 1)
+    scenario_file = Path(os.environ["FAKE_SCENARIO"])
     if "sleep" in scenario:
         child = subprocess.Popen(["sleep", str(scenario["sleep"])], start_new_session=True)
         scenario_file.with_suffix(".pids").write_text(f"{os.getpid()} {child.pid}")

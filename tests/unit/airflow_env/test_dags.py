@@ -7,11 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pendulum
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, Param
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
+from airflow.timetables.base import DataInterval, TimeRestriction
 
 from darkroom.contract import Stage
 from darkroom_airflow.operators.approval import APPROVED
@@ -37,11 +39,16 @@ def promotion(bag: DagBag) -> DAG:
     return bag.dags["signs_promotion"]
 
 
+@pytest.fixture
+def maintenance(bag: DagBag) -> DAG:
+    return bag.dags["signs_maintenance"]
+
+
 def edges(dag: DAG) -> set[tuple[str, str]]:
     return {(task.task_id, below) for task in dag.tasks for below in task.downstream_task_ids}
 
 
-def test_every_pipeline_has_both_dags(pipelines: Path) -> None:
+def test_every_pipeline_has_all_dags(pipelines: Path) -> None:
     (pipelines / "cats.yaml").write_text(PIPELINE.replace("signs", "cats"))
 
     bag = DagBag(DAGS)
@@ -50,8 +57,10 @@ def test_every_pipeline_has_both_dags(pipelines: Path) -> None:
     assert set(bag.dags) == {
         "cats_training",
         "cats_promotion",
+        "cats_maintenance",
         "signs_training",
         "signs_promotion",
+        "signs_maintenance",
     }
 
 
@@ -99,6 +108,54 @@ def test_promotion_asks_first_and_starts_by_the_challenger_alone(promotion: DAG)
     assert set(promote.options) == set(APPROVED)
 
 
+def test_maintenance_tidies_up_once_a_week_and_compacts_last(maintenance: DAG) -> None:
+    assert edges(maintenance) == {("expire", "vacuum"), ("vacuum", "compact")}
+    assert maintenance.max_active_runs == 1
+    assert maintenance.catchup is False
+    assert maintenance.tags == {"signs", "maintenance"}
+    tasks: dict[str, Any] = {task.task_id: task for task in maintenance.tasks}
+    assert {(task.pipeline, task.owner, task.retries) for task in tasks.values()} == {
+        ("signs", "darkroom", 3)
+    }
+    assert {name: task.options for name, task in tasks.items() if task.options} == {
+        "expire": {"days": "{{ params.keep_days }}"}
+    }
+    assert maintenance.params.get_param("keep_days").resolve() == 30
+    with pytest.raises(ParamValidationError):
+        maintenance.params.get_param("keep_days").resolve(0)
+
+
+def test_maintenance_waits_for_its_next_date_and_makes_up_for_a_missed_one(
+    maintenance: DAG,
+) -> None:
+    timetable = DagSerialization.from_dict(DagSerialization.to_dict(maintenance)).timetable
+    restriction = TimeRestriction(earliest=None, latest=None, catchup=False)
+    now = pendulum.now("UTC")
+
+    first = timetable.next_dagrun_info(last_automated_data_interval=None, restriction=restriction)
+    assert first is not None
+    assert now < first.run_after <= now.add(days=7)
+    assert (first.run_after.day_of_week, first.run_after.hour) == (pendulum.SUNDAY, 4)
+
+    long_ago = DataInterval.exact(first.run_after.subtract(days=28))
+    missed = timetable.next_dagrun_info(
+        last_automated_data_interval=long_ago, restriction=restriction
+    )
+    assert missed is not None
+    assert missed.run_after == first.run_after.subtract(days=7)
+
+
+def test_maintenance_is_as_the_file_says(pipelines: Path) -> None:
+    text = PIPELINE + "owner: vision\nmaintenance: {schedule: null, keep_days: 7}\n"
+    (pipelines / "signs.yaml").write_text(text)
+
+    dag = DagBag(DAGS).dags["signs_maintenance"]
+
+    assert dag.schedule is None
+    assert dag.params.get_param("keep_days").resolve() == 7
+    assert {task.owner for task in dag.tasks} == {"vision"}
+
+
 def test_the_reason_has_a_default_that_fits_its_schema(promotion: DAG) -> None:
     approve: Any = promotion.get_task("approve")
     reason = approve.params.get_param("reason")
@@ -116,7 +173,7 @@ def test_every_dag_and_task_has_a_page(bag: DagBag) -> None:
             assert len(task.doc_md or "") > 40, task.task_id
 
 
-def test_both_dags_survive_serialization(bag: DagBag) -> None:
+def test_the_dags_survive_serialization(bag: DagBag) -> None:
     for dag in bag.dags.values():
         again = DagSerialization.from_dict(DagSerialization.to_dict(dag))
         assert {t.task_id for t in again.tasks} == {t.task_id for t in dag.tasks}
@@ -169,7 +226,7 @@ def test_a_broken_pipeline_is_an_import_error_and_the_others_stay(pipelines: Pat
 
     (error,) = bag.import_errors.values()
     assert "bad.yaml: gate.thresholds.accuracy = 85.0: must lie between 0 and 1" in error
-    assert set(bag.dags) == {"signs_training", "signs_promotion"}
+    assert set(bag.dags) == {"signs_training", "signs_promotion", "signs_maintenance"}
 
 
 @pytest.mark.parametrize("file", sorted(DAGS.glob("*.py")), ids=lambda file: file.name)
@@ -190,7 +247,7 @@ def test_dags_and_plugins_import_without_any_library_of_the_spark_side(pipelines
 
     assert done.returncode == 0, done.stderr
     modules = len(list((PROJECT / "plugins").rglob("*.py")))
-    assert done.stdout.splitlines()[-1] == f"2 DAGs, 3 DAG files, {modules} plugin modules"
+    assert done.stdout.splitlines()[-1] == f"3 DAGs, 4 DAG files, {modules} plugin modules"
 
 
 def test_every_stage_of_the_dags_has_a_page_of_its_own(bag: DagBag) -> None:

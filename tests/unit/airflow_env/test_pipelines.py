@@ -26,6 +26,19 @@ def test_a_folder_gives_its_pipelines_by_name(pipelines: Path) -> None:
             PIPELINE.replace("embedded", "ResNet5O"),
             "broken.yaml: features.backbones = 'ResNet5O': unknown backbone, did you mean ResNet50",
         ),
+        (
+            PIPELINE.replace("name: signs", "name: broken") + "schedule: weekly\n",
+            "broken.yaml: schedule = 'weekly': give a cron expression such as '0 4 * * 0', or null",
+        ),
+        (
+            PIPELINE.replace("name: signs", "name: broken")
+            + "maintenance: {schedule: '61 4 * * 0'}\n",
+            "broken.yaml: maintenance.schedule = '61 4 * * 0': give a cron expression such as",
+        ),
+        (
+            PIPELINE.replace("name: signs", "name: broken") + "maintenance: {keep_days: 0}\n",
+            "broken.yaml: maintenance.keep_days = 0: must be at least 1",
+        ),
         ("name: [", "broken.yaml: file = 'broken.yaml': not valid YAML: while parsing"),
         ("", "broken.yaml: PipelineConfig = None: give a mapping of fields"),
         (

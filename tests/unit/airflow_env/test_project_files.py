@@ -16,11 +16,18 @@ COMMANDS = [
     "run",
     "up",
     "query",
+    "forget",
+    "expire",
+    "vacuum",
+    "compact",
+    "profile",
+    "lineage",
     "test",
     "test-unit",
     "test-integration",
     "test-e2e",
     "test-parity",
+    "test-long",
     "lint",
     "format",
     "bench",
@@ -130,7 +137,16 @@ def test_make_alone_lists_every_command_within_80_columns() -> None:
 
 @pytest.mark.parametrize(
     ("command", "missing"),
-    [(["query"], "SQL"), (["run"], "PIPELINE"), (["run", "PIPELINE=a"], "SOURCE")],
+    [
+        (["query"], "SQL"),
+        (["run"], "PIPELINE"),
+        (["run", "PIPELINE=a"], "SOURCE"),
+        (["forget", "PIPELINE=a"], "IMAGE_ID"),
+        (["expire"], "PIPELINE"),
+        (["vacuum"], "PIPELINE"),
+        (["profile"], "PIPELINE"),
+        (["lineage", "PIPELINE=a"], "VERSION"),
+    ],
 )
 def test_a_missing_argument_is_named_before_anything_is_built(
     command: list[str], missing: str

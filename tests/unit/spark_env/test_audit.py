@@ -4,40 +4,131 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import warnings
 from datetime import timedelta
+from typing import Any
 
+import imagehash
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from darkroom.contract import RejectReason
 from darkroom.images import ImageFacts, ImageRejectedError, audit_image, image_id_of
 from tests.unit.spark_env.pictures import encode, noise, photo
+
+MUTATIONS = int(os.environ.get("DARKROOM_MUTATIONS", "300"))
+"""How many damaged files are tried; make test-long tries 2,000."""
 
 
 def test_facts_of_a_known_picture() -> None:
     half = np.zeros((40, 60, 3), dtype=np.uint8)
     half[:, 30:] = 255
     facts = audit_image(encode(Image.fromarray(half)))
+    # Of 38 x 58 inner pixels those left and right of the edge have a Laplacian of +-255.
+    assert facts.sharpness == pytest.approx(2 * 38 * 255**2 / (38 * 58))
     assert facts == ImageFacts(
         format="PNG",
         mode="RGB",
+        bit_depth=8,
+        orientation=1,
+        animated=False,
         width=60,
         height=40,
         brightness=127.5,
+        contrast=127.5,
+        sharpness=facts.sharpness,
         perceptual_hash=facts.perceptual_hash,
+        difference_hash=facts.difference_hash,
     )
     assert len(bytes.fromhex(facts.perceptual_hash)) == 8
+
+    assert len(bytes.fromhex(facts.difference_hash)) == 8
+
+
+def test_the_hashes_are_those_of_imagehash() -> None:
+    picture = Image.fromarray(noise(3, 90)).convert("L")
+    facts = audit_image(encode(picture))
+    assert facts.perceptual_hash == str(imagehash.phash(picture))
+    small = picture.resize((32, 32), Image.Resampling.LANCZOS)
+    assert facts.difference_hash == str(imagehash.dhash(small))
+
+
+def test_sharpness_falls_when_a_picture_is_blurred_and_is_0_where_nothing_changes() -> None:
+    sharp = Image.fromarray(noise(4, 64))
+    blurred = sharp.filter(ImageFilter.GaussianBlur(1))
+    measured = [audit_image(encode(image)).sharpness for image in (sharp, blurred)]
+    assert measured[0] > 10 * measured[1] > 0
+    flat = audit_image(encode(Image.new("RGB", (9, 9), (7, 8, 9))))
+    assert (flat.sharpness, flat.contrast) == (0, 0)
+    assert audit_image(encode(Image.fromarray(noise(5, 2)))).sharpness == 0
+
+
+def test_a_large_picture_is_shrunk_before_its_sharpness_is_measured() -> None:
+    large = Image.fromarray(noise(6, 600))
+    facts = audit_image(encode(large))
+    small = audit_image(encode(large.convert("L").reduce(2)))
+    assert facts.sharpness == pytest.approx(small.sharpness)
+    assert (facts.width, facts.height) == (600, 600)
+
+
+@pytest.mark.parametrize(
+    ("image", "image_format", "options", "depth"),
+    [
+        (Image.new("1", (9, 9)), "PNG", {}, 1),
+        (Image.fromarray(noise(1, 9)).quantize(4), "PNG", {}, 2),
+        (Image.new("L", (9, 9)), "JPEG", {}, 8),
+        (Image.fromarray(np.zeros((9, 9), dtype=np.uint16)), "PNG", {}, 16),
+        (Image.new("F", (9, 9)), "TIFF", {}, 32),
+    ],
+)
+def test_bit_depth_is_that_of_the_file(
+    image: Image.Image, image_format: str, options: dict[str, Any], depth: int
+) -> None:
+    assert audit_image(encode(image, image_format, **options)).bit_depth == depth
+
+
+@pytest.mark.parametrize("image_format", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_more_than_one_frame_is_seen_and_the_first_is_used(image_format: str) -> None:
+    frames = [Image.new("RGB", (9, 9), colour) for colour in ("white", "black")]
+    moving = encode(frames[0], image_format, save_all=True, append_images=frames[1:])
+    facts = audit_image(moving)
+    assert (facts.animated, facts.brightness) == (True, 255)
+    assert not audit_image(encode(frames[0], image_format)).animated
 
 
 def test_width_and_height_are_those_of_the_upright_picture() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     facts = audit_image(encode(Image.new("RGB", (60, 40)), "JPEG", exif=exif))
-    assert (facts.width, facts.height) == (40, 60)
+    assert (facts.width, facts.height, facts.orientation) == (40, 60, 6)
+
+
+def test_an_impossible_orientation_counts_as_none() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 9
+    assert audit_image(encode(Image.new("RGB", (9, 9)), "JPEG", exif=exif)).orientation == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"%PDF-1.7\n", "PDF"),
+        (b"\0\0\0\x1cftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0mif1", "AVIF"),
+        (b"\xff\x0a\xfa\x1f", "JPEG XL"),
+        (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
+        (b"<!-- drawn by hand --><svg >", "SVG"),
+    ],
+)
+def test_a_picture_of_a_kind_that_is_not_decoded_is_unsupported(data: bytes, kind: str) -> None:
+    found = facts_or_rejection(data)
+    assert str(found) == (
+        f"UNSUPPORTED_FORMAT: {kind} files are not decoded here: save the picture as JPEG or PNG"
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,7 +196,7 @@ ORIGINALS += [
 slices = st.tuples(st.integers(0, 5000), st.integers(0, 60))
 
 
-@settings(max_examples=300, deadline=timedelta(seconds=20))
+@settings(max_examples=MUTATIONS, deadline=timedelta(seconds=20))
 @given(
     original=st.sampled_from(ORIGINALS),
     changes=st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=6),
@@ -150,4 +241,5 @@ def test_bytes_that_are_no_picture_get_a_reason(data: bytes) -> None:
         RejectReason.NOT_AN_IMAGE,
         RejectReason.CORRUPT,
         RejectReason.TRUNCATED,
+        RejectReason.UNSUPPORTED_FORMAT,
     }

@@ -36,6 +36,23 @@ def test_smallest_configuration_gets_the_defaults() -> None:
     assert config.schedule is None
 
 
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("photos", "tree"),
+        ("lists/signs.CSV", "manifest"),
+        ("s3a://bucket/signs.parquet", "manifest"),
+        ("hdfs://name/photos.d", "tree"),
+    ],
+)
+def test_a_sources_kind_is_guessed_from_its_path(path: str, kind: str) -> None:
+    config = PipelineConfig.from_mapping(changed(source__path=["other", path]))
+    assert config.source.paths == ("other", path)
+    assert config.source.kind_of(path) == kind
+    flat = PipelineConfig.from_mapping(changed(source__path=path, source__kind="flat"))
+    assert flat.source.kind_of(path) == "flat"
+
+
 def test_weights_are_a_path_or_a_path_with_a_digest() -> None:
     given = {"ResNet50": "a.h5", "VGG16": {"uri": "s3://b/c.h5", "sha256": "aB" * 32}}
     weights = PipelineConfig.from_mapping(changed(features__weights=given)).features.weights
@@ -80,6 +97,39 @@ def test_integers_are_accepted_where_numbers_are_wanted() -> None:
         (
             changed(source__path=" "),
             "source.path = ' ': give a folder with one sub-folder per class",
+        ),
+        (changed(source__path=[]), "source.path = []: give at least one folder or manifest"),
+        (changed(source__path=["a", "a"]), "source.path = 'a': is given twice: remove one"),
+        (changed(source__path=["a", 1]), "source.path[1] = 1: give text"),
+        (
+            changed(source__path="a\0b"),
+            "source.path = 'a\\x00b': give a folder with one sub-folder per class",
+        ),
+        (
+            changed(source__kind="manifset"),
+            "source.kind = 'manifset': there is no such choice, did you mean manifest?",
+        ),
+        (
+            changed(source__on_missing="drop"),
+            "source.on_missing = 'drop': there is no such choice, known are keep, delete",
+        ),
+        (
+            changed(source__root="photos"),
+            "source.root = 'photos': only a manifest has a root, and 'photos' is none: leave it "
+            "out",
+        ),
+        (
+            changed(source__path="m.csv", source__root=" "),
+            "source.root = ' ': give a folder, or leave it out",
+        ),
+        (
+            changed(split__validation_share=0.8),
+            "split.validation_share = 0.8: give 0 or more, and less than the 0.8 that "
+            "split.test_share leaves",
+        ),
+        (
+            changed(split__duplicate_distance=12),
+            "split.duplicate_distance = 12: give a number of bits from 0 to 11",
         ),
         (changed(tuning__folds=True), "tuning.folds = True: give a whole number"),
         (changed(tuning__folds=1), "tuning.folds = 1: must be at least 2"),

@@ -268,7 +268,9 @@ def test_a_bomb_inside_an_icon_is_too_large() -> None:
 def test_programs_are_not_pictures() -> None:
     # Pillow would hand PostScript to Ghostscript, where that is installed.
     data = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
-    assert rejection(data).reason is RejectReason.NOT_AN_IMAGE
+    assert str(rejection(data)) == (
+        "UNSUPPORTED_FORMAT: EPS files are not decoded here: save the picture as JPEG or PNG"
+    )
 
 
 # ---- damage

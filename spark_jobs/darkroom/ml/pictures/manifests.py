@@ -6,26 +6,19 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from darkroom.contract import ConfigError
+from darkroom.contract.source import SCHEME, manifest_format
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 PATH: Final = "path"
 
-_FORMATS: Final = {
-    "csv": "csv",
-    "json": "json",
-    "jsonl": "json",
-    "ndjson": "json",
-    "parquet": "parquet",
-}
-
-_ABSOLUTE: Final = r"^(/|[A-Za-z][A-Za-z0-9+.-]+:)"
+_ABSOLUTE: Final = f"^(/|{SCHEME})"
 
 
 def is_manifest(path: str) -> bool:
     """Whether a path is a table of paths, by its ending."""
-    return _ending(path) in _FORMATS
+    return _format(path) is not None
 
 
 def read_manifest(spark: SparkSession, path: str) -> DataFrame:
@@ -45,7 +38,7 @@ def read_manifest(spark: SparkSession, path: str) -> DataFrame:
     """
     from pyspark.sql import functions as f
 
-    reader = spark.read.format(_FORMATS[_ending(path)]).option("header", True)
+    reader = spark.read.format(_format(path) or "csv").option("header", True)
     try:
         frame = reader.load(path)
         kinds = dict(frame.dtypes)
@@ -70,11 +63,12 @@ def unknown_path(error: Exception, paths: list[str]) -> Exception:
     return ConfigError("path", missing, "nothing is there: give an existing folder, glob or file")
 
 
+def _format(path: str) -> str | None:
+    """Spark's name of it; a Parquet manifest may be a folder."""
+    return manifest_format(path.rstrip("/"))
+
+
 def _message_path(error: Any) -> str | None:
     parameters = error.getMessageParameters() or {}
     path: str | None = parameters.get("path")
     return path
-
-
-def _ending(path: str) -> str:
-    return path.rstrip("/").rpartition(".")[2].lower()
