@@ -203,6 +203,7 @@ assert "tensorflow" not in sys.modules
 """
 
 
+@pytest.mark.long
 def test_a_saved_pipeline_answers_the_same_in_a_new_process(
     spark: SparkSession, tmp_path: Path, cache: Path
 ) -> None:

@@ -182,6 +182,7 @@ def test_the_tables_follow_a_source_that_changes(
     assert numbers(place.ingest("r5"), "gone", "deleted") == (0, 0)
 
 
+@pytest.mark.long
 def test_a_copy_that_a_dead_run_refused_is_not_lost_with_its_original(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +199,7 @@ def test_a_copy_that_a_dead_run_refused_is_not_lost_with_its_original(
     assert reasons(place) == {}
 
 
+@pytest.mark.long
 def test_two_files_that_change_places_keep_both_pictures(
     spark: SparkSession, tmp_path: Path
 ) -> None:
@@ -250,6 +252,7 @@ def test_a_forgotten_picture_does_not_come_back(
     assert counts(place.ingest("r3")) == (14, 0, 0, 14)
 
 
+@pytest.mark.long
 def test_a_manifest_may_name_what_is_not_to_be_had(spark: SparkSession, tmp_path: Path) -> None:
     """And what it says of the split is taken, torn near-duplicates included."""
     files = {**PICTURES, "again.png": PICTURES["0.png"] + b"\n"}
@@ -348,6 +351,7 @@ def test_hadoop_lists_manifests_and_refuses_what_leads_out(
     }
 
 
+@pytest.mark.long
 def test_several_sources_share_the_tables(spark: SparkSession, tmp_path: Path) -> None:
     """The same name in two folders is two files, and unlabelled images are in no split."""
     one = write_tree(tmp_path / "one", photos("a", 6, 100) | {"b/000.png": photo(500)})
