@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import getpass
-import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -12,25 +11,18 @@ from typing import Any
 
 import click
 
-from darkroom.contract import DarkroomError, Workspace
+from darkroom.contract import Workspace
 from darkroom.lake import Lake, housekeeping
 from darkroom.lake.history import OldSnapshot
+from darkroom.stages.script import one_line_errors, workspace_option
 
 Command = Callable[..., Any]
 
 
 def _shared(command: Command) -> Command:
     """Options that every command has."""
-    workspace = click.option(
-        "--workspace",
-        type=click.Path(path_type=Path),
-        envvar="DARKROOM_WORKSPACE",
-        default="workspace",
-        show_default=True,
-        help="Folder of all tables, models and reports.",
-    )
     pipeline = click.option("--pipeline", required=True, help="The pipeline's name.")
-    return pipeline(workspace(command))
+    return pipeline(workspace_option(command))
 
 
 @click.group()
@@ -126,8 +118,5 @@ def _show(title: str, snapshots: tuple[OldSnapshot, ...]) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with one_line_errors():
         main()
-    except DarkroomError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import islice
 from pathlib import Path
 
 import click
 
-from darkroom.contract import DarkroomError, Workspace
+from darkroom.contract import Workspace
 from darkroom.lake import Lake
 from darkroom.registry.lineage import TAGGED, Lineage, TrainedOn, trained_on
+from darkroom.stages.script import one_line_errors, workspace_option
 
 FIRST = 10
 """Images that are listed unless all are asked for."""
@@ -24,14 +24,7 @@ FIRST = 10
 @click.option(
     "--output", type=click.Path(path_type=Path), help="Write every image to this CSV file."
 )
-@click.option(
-    "--workspace",
-    type=click.Path(path_type=Path),
-    envvar="DARKROOM_WORKSPACE",
-    default="workspace",
-    show_default=True,
-    help="Folder of all tables, models and reports.",
-)
+@workspace_option
 def main(
     pipeline: str,
     version: str,
@@ -41,7 +34,7 @@ def main(
     workspace: Path,
 ) -> None:
     """Prints which images trained a version: their classes, their tables, and the first of them."""
-    try:
+    with one_line_errors():
         found = trained_on(Lake(Workspace(workspace)), pipeline, version, model)
         _show(found)
         if output:
@@ -49,10 +42,6 @@ def main(
             click.echo(f"all {found.total:,} images: {output}")
         else:
             _list(found, found.total if everything else FIRST)
-    except DarkroomError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.stdout.flush()
-        sys.exit(error.exit_code)
 
 
 def _show(found: Lineage) -> None:

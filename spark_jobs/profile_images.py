@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from darkroom.contract import DarkroomError, Workspace
+from darkroom.contract import Workspace
 from darkroom.stages.command import load_config
 from darkroom.stages.profile import PROFILED, check_target, write_expectations
+from darkroom.stages.script import one_line_errors, workspace_option
 from darkroom.stages.session import start_session
 
 
@@ -20,14 +20,7 @@ from darkroom.stages.session import start_session
     required=True,
     help="The pipeline's YAML file.",
 )
-@click.option(
-    "--workspace",
-    type=click.Path(path_type=Path),
-    envvar="DARKROOM_WORKSPACE",
-    default="workspace",
-    show_default=True,
-    help="Folder of all tables, models and reports.",
-)
+@workspace_option
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -36,7 +29,7 @@ from darkroom.stages.session import start_session
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there, edits and all.")
 def main(config: Path, workspace: Path, output: Path | None, overwrite: bool) -> None:
     """Derives expectations from the accepted images of a pipeline."""
-    try:
+    with one_line_errors(f"{PROFILED}: error"):
         pipeline = load_config(config)
         file = check_target(pipeline, output, overwrite=overwrite)
         spark = start_session(f"{pipeline.name} profile")
@@ -44,10 +37,6 @@ def main(config: Path, workspace: Path, output: Path | None, overwrite: bool) ->
             click.echo(write_expectations(spark, pipeline, Workspace(workspace), file))
         finally:
             spark.stop()
-    except DarkroomError as error:
-        click.echo(f"{PROFILED}: error: {error}", err=True)
-        sys.stdout.flush()
-        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

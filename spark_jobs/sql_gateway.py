@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from darkroom.contract import DarkroomError, Workspace
+from darkroom.contract import Workspace
 from darkroom.sql.gateway import HOST, POLL_SECONDS, Gateway, check_port, gateway_session
+from darkroom.stages.script import one_line_errors, workspace_option
 
 
 @click.command()
@@ -20,14 +21,7 @@ from darkroom.sql.gateway import HOST, POLL_SECONDS, Gateway, check_port, gatewa
     help="Address to listen on; no login protects the gateway.",
 )
 @click.option("--port", type=click.IntRange(1, 65535), default=10000, show_default=True)
-@click.option(
-    "--workspace",
-    type=click.Path(path_type=Path),
-    envvar="DARKROOM_WORKSPACE",
-    default="workspace",
-    show_default=True,
-    help="Folder of all tables, models and reports.",
-)
+@workspace_option
 @click.option(
     "--poll-seconds",
     type=click.FloatRange(min=0.5),
@@ -38,15 +32,11 @@ from darkroom.sql.gateway import HOST, POLL_SECONDS, Gateway, check_port, gatewa
 def main(host: str, port: int, workspace: Path, poll_seconds: float) -> None:
     """Serves all deployed functions and views until it is stopped."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    try:
+    with one_line_errors():
         check_port(port, host)
         spark = gateway_session(port, host)
         Gateway(spark, Workspace(workspace)).serve(port, poll_seconds, host)
         spark.stop()
-    except DarkroomError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.stdout.flush()
-        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ SPLIT: Final = "split"
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"
 TEST: Final = "test"
+SPLIT_NAMES: Final = (TRAIN, VALIDATION, TEST)
 OTHER_IMAGE_ID: Final = "other_image_id"
 OTHER_SPLIT: Final = "other_split"
 DISTANCE: Final = "distance"

@@ -175,7 +175,7 @@ def _nearest(place: int, relatives: NDArray[np.int64], members: _Members) -> int
 def _group_ids(members: _Members, component: NDArray[np.int64], chosen: Texts) -> Texts:
     """A name per component and split: the smallest one in use, or the smallest hash."""
     names = np.empty(len(chosen), dtype=object)
-    for split in (c.TRAIN, c.VALIDATION, c.TEST):
+    for split in c.SPLIT_NAMES:
         inside = np.flatnonzero(chosen == split)
         for places in _by_component(component, inside).values():
             used = [name for name in members.group[places] if name is not None]

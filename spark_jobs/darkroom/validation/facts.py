@@ -157,7 +157,7 @@ def _memberships() -> list[Any]:
 
     label, split = f.col(c.LABEL), f.col(c.SPLIT)
     labelled = label.isNotNull()
-    divided = labelled & split.isin(c.TRAIN, c.VALIDATION, c.TEST)
+    divided = labelled & split.isin(*c.SPLIT_NAMES)
     pixels = f.col(c.WIDTH).cast("long") * f.col(c.HEIGHT)
     step = f.floor(f.col(c.BRIGHTNESS) / BRIGHTNESS_STEP)
     counted = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import stat
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from darkroom import pages
 from darkroom.contract import RejectReason
 from darkroom.contract import columns as c
 from darkroom.contract.source import is_uri
-from darkroom.images import ImageRejectedError
+from darkroom.images import ImageRejectedError, image_id_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -231,7 +230,7 @@ def _same_bytes(row: dict[str, Any]) -> bytes | None:
         # Gone or forbidden by now: the page names it, and the table says what it was.
         return None
     digest = row[c.IMAGE_ID]
-    changed = len(data) != length or digest not in (None, hashlib.sha256(data).hexdigest())
+    changed = len(data) != length or digest not in (None, image_id_of(data))
     return None if changed else data
 
 

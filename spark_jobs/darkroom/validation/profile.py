@@ -113,7 +113,7 @@ def _of_classes(facts: Facts, config: PipelineConfig) -> Iterator[Observed]:
     yield _error("expect_labels_to_match_set", f"{len(classes):,} classes", labels=list(classes))
     fewest = max(config.tuning.folds, least // LEEWAY)
     yield _error("expect_images_per_class_to_be_between", found, min_value=fewest)
-    for split in (c.TRAIN, c.VALIDATION, c.TEST):
+    for split in c.SPLIT_NAMES:
         divided = facts.of(Fact(split))
         if divided:
             smallest = min(divided.get(label, 0) for label in classes)

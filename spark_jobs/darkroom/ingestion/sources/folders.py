@@ -10,12 +10,8 @@ from darkroom.ingestion.sources.model import Entry, Found, Place
 LAYOUT = "make one sub-folder of images per class, or set source.path to such a folder"
 
 
-class Tree:
-    """A folder with one sub-folder per class.
-
-    Args:
-        place: The folder.
-    """
+class _Folder:
+    """What both kinds of folder are before they are listed."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
@@ -26,6 +22,14 @@ class Tree:
     def root(self) -> str:
         """What its paths are relative to."""
         return self._place.root
+
+
+class Tree(_Folder):
+    """A folder with one sub-folder per class.
+
+    Args:
+        place: The folder.
+    """
 
     def files(self) -> Iterator[Found]:
         """Every file below a class folder, one folder in memory at a time.
@@ -44,22 +48,12 @@ class Tree:
                 yield _found(self._place, path, entry, label)
 
 
-class Flat:
+class Flat(_Folder):
     """A folder of images without labels, sub-folders included.
 
     Args:
         place: The folder.
     """
-
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self.loose = 0
-        self.labels: tuple[str, ...] = ()
-
-    @property
-    def root(self) -> str:
-        """What its paths are relative to."""
-        return self._place.root
 
     def files(self) -> Iterator[Found]:
         """Every file.
