@@ -25,8 +25,9 @@ fi
 # Prints the options of the driver's JVM, one space before each.
 _driver_jvm_options() {
   local archive="$DARKROOM_HOME/.venv/spark/jvm/driver.jsa"
-  # Start-up is most of a short stage's time, so the JVM compiles for a quick start.
-  printf ' -XX:TieredStopAtLevel=1'
+  # Start-up is most of a short stage's time, so the JVM compiles for a quick start. That mode alone
+  # comes with 48 MB for compiled code, which long stages fill: the JVM then stops compiling.
+  printf ' -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m'
   if [[ -f "$archive" ]]; then
     # An archive that does not fit is ignored by the JVM, here without a word.
     printf ' -Xshare:auto -XX:SharedArchiveFile="%s" -Xlog:cds*=off' "$archive"

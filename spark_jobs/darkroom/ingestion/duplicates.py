@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from darkroom.contract import RejectReason
@@ -40,12 +41,51 @@ _FORGOTTEN = "was_forgotten"
 _LEAVING = "is_leaving"
 
 
-def decide(
+def shared_pictures(
     audited: DataFrame,
     staying: DataFrame,
     contested: DataFrame,
-    leaving: DataFrame,
-    forgotten: DataFrame,
+    saved: Callable[[DataFrame, str], DataFrame],
+) -> DataFrame:
+    """Finds the pictures that more than one file holds: all that `decide` must know of others.
+
+    Args:
+        audited: Reads root, path, label, image_id, reason, and the known columns of
+            `darkroom.ingestion.incremental.compare`.
+        staying: Images whose file is where it was; reads root, path, label, image_id.
+        contested: Rejected files that share their bytes with others and were not opened again;
+            reads root, path, label, image_id.
+        saved: Writes a frame under a name and reads it back. What is known to be small needs no
+            shuffle of what it is joined with.
+
+    Returns:
+        image_id, and who holds the picture.
+    """
+    from pyspark.sql import functions as f
+
+    readable = audited.where(f.col(c.REASON).isNull())
+    everywhere = readable.select(c.IMAGE_ID)
+    for frame in (staying, contested):
+        everywhere = everywhere.unionByName(frame.select(c.IMAGE_ID))
+    counted = everywhere.groupBy(c.IMAGE_ID).agg(f.count("*").alias("files"))
+    repeated = saved(counted.where(f.col("files") > 1).select(c.IMAGE_ID), "repeated")
+
+    def of_several(frame: DataFrame) -> DataFrame:
+        return frame.join(repeated, c.IMAGE_ID, "left_semi")
+
+    holders = _holders(of_several(readable), of_several(staying), of_several(contested))
+    by_picture = holders.groupBy(c.IMAGE_ID).agg(
+        f.sort_array(
+            f.collect_list(f.when(f.col(c.LABEL).isNotNull(), f.struct(c.LABEL, _FIRST)))
+        ).alias(_HOLDERS),
+        f.min(_SETTLED).alias(_SETTLED),
+        f.min(_CANDIDATE).alias(_CANDIDATE),
+    )
+    return saved(by_picture, "shared")
+
+
+def decide(
+    audited: DataFrame, shared: DataFrame, leaving: DataFrame, forgotten: DataFrame
 ) -> DataFrame:
     """Gives every opened file an outcome.
 
@@ -57,47 +97,32 @@ def decide(
     Args:
         audited: Reads root, path, label, image_id, reason, detail, and the known columns of
             `darkroom.ingestion.incremental.compare`.
-        staying: Images whose file is where it was; reads root, path, label, image_id.
-        contested: Rejected files that share their bytes with others and were not opened again;
-            reads root, path, label, image_id.
+        shared: What `shared_pictures` returned.
         leaving: image_id of the images whose file is gone or was replaced.
         forgotten: image_id of what must not come back.
 
     Returns:
         ``audited`` with reason and detail completed and the column outcome.
     """
-    from pyspark.sql import functions as f
-
-    holders = _holders(audited, staying, contested)
-    by_picture = holders.groupBy(c.IMAGE_ID).agg(
-        f.sort_array(
-            f.collect_list(f.when(f.col(c.LABEL).isNotNull(), f.struct(c.LABEL, _FIRST)))
-        ).alias(_HOLDERS),
-        f.min(_SETTLED).alias(_SETTLED),
-        f.min(_CANDIDATE).alias(_CANDIDATE),
-    )
     compared = (
-        audited.withColumn(_WHERE, _where())
-        .join(by_picture, c.IMAGE_ID, "left")
+        audited.join(shared, c.IMAGE_ID, "left")
         .join(_flagged(leaving, _LEAVING), c.IMAGE_ID, "left")
         .join(_flagged(forgotten, _FORGOTTEN), c.IMAGE_ID, "left")
     )
     reason, detail = _verdict()
     judged = compared.select(
         *[name for name in audited.columns if name not in (c.REASON, c.DETAIL)],
-        _SETTLED,
         _LEAVING,
         reason.alias(c.REASON),
         detail.alias(c.DETAIL),
     )
-    return judged.withColumn(OUTCOME, _outcome()).drop(_SETTLED, _LEAVING)
+    return judged.withColumn(OUTCOME, _outcome()).drop(_LEAVING)
 
 
-def _holders(audited: DataFrame, staying: DataFrame, contested: DataFrame) -> DataFrame:
+def _holders(readable: DataFrame, staying: DataFrame, contested: DataFrame) -> DataFrame:
     """Per picture and label: the first file, the one that is an image already, the candidate."""
     from pyspark.sql import functions as f
 
-    readable = audited.where(f.col(c.REASON).isNull())
     # Files without a label come last, whatever their path.
     rank = f.struct(f.col(c.LABEL).isNull().alias("unlabelled"), _where().alias(_WHERE))
 
@@ -152,7 +177,7 @@ def _verdict() -> tuple[Column, Column]:
     others = f.filter(f.col(_HOLDERS), lambda one: ~one[c.LABEL].eqNullSafe(f.col(c.LABEL)))
     contested = f.col(c.LABEL).isNotNull() & (f.size(others) > 0)
     original = f.coalesce(f.col(_SETTLED), f.col(_CANDIDATE)[_WHERE])
-    repeated = original != f.col(_WHERE)
+    repeated = original != _where()
 
     named = f.transform(
         others, lambda one: f.concat(one[c.LABEL], f.lit(" as "), _name(one[_FIRST]))

@@ -15,7 +15,7 @@ from darkroom.ingestion import duplicates as d
 from darkroom.ingestion import incremental as inc
 from darkroom.ingestion.counts import Counts
 from darkroom.ingestion.listing import Listing
-from darkroom.ingestion.opening import Opening, open_files
+from darkroom.ingestion.opening import Opening, open_files, union
 from darkroom.ingestion.reading import STAGED, Audit
 from darkroom.ingestion.tables import Tables
 from darkroom.ingestion.tallies import Amount, Outcome, State, total
@@ -133,14 +133,20 @@ class Ingestion:
         of_image = f.col(inc.KNOWN_TABLE) == c.IMAGES
         hangs = f.col(inc.KNOWN_REASON).isin(*inc.HANGS_ON_OTHERS)
         unopened = compared.where(f.col(inc.STATE).isin(inc.UNCHANGED, inc.RELABELLED))
-        decided = d.decide(
+        shared = d.shared_pictures(
             audited,
             _pictures(unopened.where(of_image)).unionByName(self._elsewhere(c.IMAGES)),
             _pictures(unopened.where(hangs)).unionByName(self._elsewhere(c.REJECTED_IMAGES)),
+            self._saved,
+        )
+        decided = d.decide(
+            audited,
+            shared,
             _pictures(compared.where(of_image & f.col(inc.STATE).isin(inc.GONE, inc.REPLACED))),
             self._read(c.FORGOTTEN),
         )
-        return self._saved(decided, "decided")
+        # Over tables that are empty it is no more than the audited files.
+        return decided if self._first else self._saved(decided, "decided")
 
     def _saved(self, frame: DataFrame, name: str) -> DataFrame:
         """The frame's rows in a file.
@@ -180,7 +186,7 @@ class Ingestion:
             return
         rows = Rows(
             add=[self._decided.where(f.col(d.OUTCOME) == d.REJECTED)] if coming else (),
-            gone=_union(gone) if going else None,
+            gone=union(gone) if going else None,
             keys=(c.ROOT, c.PATH),
             growth=coming - going,
         )
@@ -266,7 +272,7 @@ class Ingestion:
             states.append(replaced.select(known))
         if not states:
             return self._compared.select(known).limit(0)
-        return _union(states)
+        return union(states)
 
     def _leaving_images(self) -> DataFrame:
         """image_id of every row that goes or is mended."""
@@ -366,10 +372,3 @@ def _pictures(compared: DataFrame) -> DataFrame:
 
     picture: Column = f.col(inc.KNOWN_IMAGE_ID).alias(c.IMAGE_ID)
     return compared.select(c.ROOT, c.PATH, c.LABEL, picture)
-
-
-def _union(frames: list[DataFrame]) -> DataFrame:
-    first, *others = frames
-    for other in others:
-        first = first.unionByName(other)
-    return first

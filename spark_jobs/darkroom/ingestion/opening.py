@@ -58,19 +58,27 @@ def open_files(spark: SparkSession, todo: DataFrame, audit: Audit, opening: Open
         opening: How many, and where to.
 
     Returns:
-        What `read_and_audit` returns, read back from the scratch folder: whoever looks at it
-        twice opens no file twice.
+        What `read_and_audit` returns: whoever looks at it twice opens no file twice.
     """
     remote = [root for root in opening.roots if is_uri(root)]
     here = [root for root in opening.roots if not is_uri(root)]
     _log.info("opening %s new or changed files", f"{opening.files:,}")
-    file = str(opening.scratch / "audited")
+    audited: list[DataFrame] = []
     if here:
-        local = todo.where(_of(here)).repartition(tasks(spark, opening))
-        read_and_audit(local, audit).write.mode("append").parquet(file)
+        # By path, because rows dealt out in turn are sorted first.
+        local = todo.where(_of(here)).repartition(tasks(spark, opening), c.PATH)
+        audited.append(read_and_audit(local, audit, opening.scratch / "local"))
     if remote:
-        _read_remote(spark, todo.where(_of(remote)), audit, file)
-    return spark.read.parquet(file)
+        audited += _read_remote(spark, todo.where(_of(remote)), audit, opening.scratch / "remote")
+    return union(audited)
+
+
+def union(frames: Sequence[DataFrame]) -> DataFrame:
+    """The rows of all; at least one frame."""
+    first, *others = frames
+    for other in others:
+        first = first.unionByName(other)
+    return first
 
 
 def tasks(spark: SparkSession, opening: Opening) -> int:
@@ -80,10 +88,13 @@ def tasks(spark: SparkSession, opening: Opening) -> int:
     return max(1, worthwhile, math.ceil(opening.total_bytes / PARTITION_BYTES))
 
 
-def _read_remote(spark: SparkSession, todo: DataFrame, audit: Audit, file: str) -> None:
+def _read_remote(
+    spark: SparkSession, todo: DataFrame, audit: Audit, folder: Path
+) -> list[DataFrame]:
     from pyspark.sql import functions as f
 
     todo = todo.persist()
+    audited = []
     try:
         readable = f.col(c.REASON).isNull() & f.col(c.LENGTH).between(1, MAX_BYTES)
         chosen: list[Any] = todo.where(readable).select(LOCATION).collect()
@@ -91,14 +102,15 @@ def _read_remote(spark: SparkSession, todo: DataFrame, audit: Audit, file: str) 
             content = read_binary(spark, [row[0] for row in chosen])
             content = content.withColumnsRenamed({"path": LOCATION, "content": CONTENT})
             whole = content.join(f.broadcast(todo), LOCATION)
-            read_and_audit(whole, audit).write.mode("append").parquet(file)
-            read = spark.read.parquet(file).select(c.ROOT, c.PATH)
+            audited.append(read_and_audit(whole, audit, folder))
+            read = audited[0].select(c.ROOT, c.PATH)
             todo_left = todo.join(read, [c.ROOT, c.PATH], "left_anti")
         else:
             todo_left = todo
         # None of these is opened: each has its reason.
         left = todo_left.withColumns(_why_not_read())
-        read_and_audit(left.coalesce(1), audit).write.mode("append").parquet(file)
+        audited.append(read_and_audit(left.coalesce(1), audit, folder))
+        return audited
     finally:
         todo.unpersist()
 

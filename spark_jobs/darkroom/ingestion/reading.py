@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from darkroom.contract import RejectReason
@@ -26,6 +28,9 @@ CONTENT = "content"
 
 STAGED = "staged"
 """Column: location of the Parquet file that holds the picture."""
+
+_WRITTEN = "written"
+"""Column: a file of what was found out."""
 
 _FACTS = tuple(field.name for field in fields(ImageFacts))
 _FOUND = (c.IMAGE_ID, c.REASON, c.DETAIL, STAGED)
@@ -66,39 +71,59 @@ class Audit:
         return {**row, c.IMAGE_ID: image_id_of(data), c.IMAGE: data, **found}
 
 
-def read_and_audit(files: DataFrame, audit: Audit) -> DataFrame:
-    """Opens every file and writes the usable pictures below the images table.
+def read_and_audit(files: DataFrame, audit: Audit, folder: Path) -> DataFrame:
+    """Opens every file, once, and writes the usable pictures below the images table.
+
+    What was found out is written by the workers as well: it would cost the JVM more to take it
+    from them row by row than it costs them to find it out.
 
     Args:
         files: The listing's columns, ``content`` (binary) where Spark has read the bytes, and
             others, which are kept. Where ``reason`` is given a file is not opened.
         audit: How.
+        folder: Gets what was found out; the driver and all workers see it.
 
     Returns:
         The columns of ``files`` but location and content; and image_id, reason, detail, and
         staged, the Parquet file that holds the picture. Where reason is null, image_id and staged
-        are not; elsewhere it is the other way round. To be computed once: each time writes files.
+        are not; elsewhere it is the other way round.
     """
     from pyspark.sql.types import StringType, StructType
 
     dropped = (LOCATION, CONTENT, *_FOUND)
-    kept = [field for field in files.schema.fields if field.name not in dropped]
-    schema = StructType(kept)
+    schema = StructType([field for field in files.schema.fields if field.name not in dropped])
     for name in _FOUND:
         schema = schema.add(name, StringType())
-    return files.mapInArrow(_auditor(audit, tuple(schema.fieldNames())), schema)
+    folder.mkdir(parents=True, exist_ok=True)
+    work = _auditor(audit, tuple(schema.fieldNames()), str(folder))
+    # A task that is repeated leaves a file that nobody names.
+    written: list[Any] = files.mapInArrow(work, f"{_WRITTEN} string").collect()
+    if not written:
+        return files.sparkSession.createDataFrame([], schema)
+    return files.sparkSession.read.schema(schema).parquet(*[row[0] for row in written])
 
 
 def _auditor(
-    audit: Audit, columns: tuple[str, ...]
+    audit: Audit, columns: tuple[str, ...], folder: str
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         staged = StagedFile(audit.folder, audit.run_id)
+        file = f"{folder}/{uuid.uuid4()}.parquet"
+        writer: pq.ParquetWriter | None = None
         try:
             for batch in batches:
-                yield _audit_batch(audit, batch, staged, columns)
+                audited = _audit_batch(audit, batch, staged, columns)
+                writer = writer or pq.ParquetWriter(file, audited.schema)
+                writer.write_batch(audited)
         finally:
             staged.close()
+            if writer:
+                writer.close()
+        if writer:
+            yield pa.RecordBatch.from_pydict({_WRITTEN: [file]})
 
     return work
 

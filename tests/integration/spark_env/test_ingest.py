@@ -368,9 +368,11 @@ def test_workers_write_several_row_groups(tmp_path: Path, monkeypatch: pytest.Mo
         for path, data in GOOD.items()
     ]
     columns = (c.PATH, c.LABEL, c.LENGTH, c.IMAGE_ID, c.REASON, c.DETAIL, "staged")
-    [batch] = list(_auditor(audit, columns)(iter([pa.RecordBatch.from_pylist(rows)])))
-    assert batch["path"].to_pylist() == list(GOOD)
-    [location] = set(batch["staged"].to_pylist())
+    work = _auditor(audit, columns, str(tmp_path))
+    [named] = list(work(iter([pa.RecordBatch.from_pylist(rows)])))
+    audited = pq.read_table(*named["written"].to_pylist())
+    assert audited["path"].to_pylist() == list(GOOD)
+    [location] = set(audited["staged"].to_pylist())
     file = pq.ParquetFile(location.removeprefix("file://"))
     assert file.num_row_groups > 3
     assert dict(zip(*file.read(["path", "image"]).to_pydict().values(), strict=True)) == GOOD
