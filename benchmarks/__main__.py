@@ -17,6 +17,7 @@ from benchmarks import (
     ingest_memory,
     results,
     spark_start,
+    tuning,
     validate,
 )
 from benchmarks.results import Row
@@ -36,6 +37,8 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
     "chain_overhead": chain.measure,
     "embedded_features": _embedded_features,
     "featurize": featurize.measure,
+    "cv_vs_pyspark": tuning.measure_cv,
+    "heads": tuning.measure_heads,
     "ingest": ingest.measure,
     "ingest_driver": ingest_memory.measure,
     "validate_vs_ingest": validate.measure,

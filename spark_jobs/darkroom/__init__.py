@@ -11,6 +11,8 @@ from typing import Any
 _PUBLIC = {
     "DeepImageFeaturizer": "darkroom.ml.pictures.featurizer",
     "DeepImagePredictor": "darkroom.ml.pictures.predictor",
+    "ImageCrossValidator": "darkroom.tuning.validators.cross_validator",
+    "ImageTrainValidationSplit": "darkroom.tuning.validators.train_validation_split",
     "KerasImageFileEstimator": "darkroom.ml.training.estimator",
     "KerasImageFileModel": "darkroom.ml.training.model",
     "KerasImageFileTransformer": "darkroom.ml.pictures.file_transformer",

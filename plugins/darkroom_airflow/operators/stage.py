@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from darkroom.contract import RunFolder, Stage, StageResult, StageStatus
 from darkroom_airflow.forms import stage_arguments
 from darkroom_airflow.links import MlflowLink, ReportLink
 from darkroom_airflow.operators.entrypoint import EntrypointOperator, shown_exit, workspace
+from darkroom_airflow.operators.progress import PROGRESS, followed
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink, Context
@@ -26,7 +28,7 @@ class StageOperator(EntrypointOperator):
 
     The return value (XCom) is the result as a mapping: ``stage``, ``status``, ``summary``,
     ``outputs``, ``report``, ``seconds``, ... ; XCom ``summary`` is its one line, also of a
-    failed stage.
+    failed stage. While the stage runs, XCom ``progress`` says how far it is, if the stage does.
 
     Args:
         task_id: The stage's name: it says which entrypoint is run.
@@ -84,10 +86,13 @@ class StageOperator(EntrypointOperator):
         key = self.options[self.key_option] if self.key_option else None
         # A result of an earlier try must not be taken for this one's.
         folder.result_file(self.stage, key).unlink(missing_ok=True)
-        crash = self.submit(context, self._arguments(context, folder.run_id))
+        push = context["ti"].xcom_push
+        file = folder.progress_file(self.stage, key)
+        with followed(file, functools.partial(push, PROGRESS), self.log):
+            crash = self.submit(context, self._arguments(context, folder.run_id))
         result = self.result = _read(folder, self.stage, key)
         if result is not None:
-            context["ti"].xcom_push(SUMMARY, result.summary)
+            push(SUMMARY, result.summary)
         if result is None or crash is not None or result.status is StageStatus.FAILED:
             raise _failure(self.stage, result, crash)
         self.log.info("%s: %s (%.1f s)", self.stage, result.summary, result.seconds)

@@ -9,7 +9,6 @@ from darkroom.contract.config import (
     GateConfig,
     MaintenanceConfig,
     PipelineConfig,
-    TuningConfig,
     ValidationConfig,
     WeightsFile,
     check_together,
@@ -31,6 +30,7 @@ from darkroom.contract.reasons import RejectReason
 from darkroom.contract.results import Check, GateDecision, StageResult, StageStatus, Verdict
 from darkroom.contract.source import OnMissing, SourceConfig, SourceKind, SplitConfig
 from darkroom.contract.stages import Stage
+from darkroom.contract.tuning import HeadKind, Range, SearchMethod, TuningConfig
 from darkroom.contract.workspace import RunFolder, Workspace
 
 __all__ = [
@@ -47,12 +47,15 @@ __all__ = [
     "GateConfig",
     "GateDecision",
     "GateFailedError",
+    "HeadKind",
     "MaintenanceConfig",
     "MissingInputError",
     "OnMissing",
     "PipelineConfig",
+    "Range",
     "RejectReason",
     "RunFolder",
+    "SearchMethod",
     "SourceConfig",
     "SourceKind",
     "SplitConfig",

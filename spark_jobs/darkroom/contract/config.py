@@ -21,6 +21,7 @@ from darkroom.contract.names import (
 )
 from darkroom.contract.parsing import build
 from darkroom.contract.source import SourceConfig, SplitConfig
+from darkroom.contract.tuning import TuningConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,43 +116,6 @@ class FeaturesConfig:
         if self.engine not in engines:
             remedy = f"no such engine, {near_matches(self.engine, engines)}"
             raise ConfigError("features.engine", self.engine, remedy)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TuningConfig:
-    """The cross-validated search for the head's regularisation.
-
-    Attributes:
-        folds: Number of cross-validation folds.
-        metric: What the folds' validation parts are scored by.
-        reg_params: Strengths of the regularisation to try.
-        elastic_net_params: Shares of L1 in it (0..1) to try.
-        max_iterations: Upper bound of solver iterations per fit.
-        seed: Seeds the folds and everything else that is random.
-    """
-
-    folds: int = 3
-    metric: str = "accuracy"
-    reg_params: tuple[float, ...] = (0.001, 0.01, 0.1)
-    elastic_net_params: tuple[float, ...] = (0.0,)
-    max_iterations: int = 100
-    seed: int = 7
-
-    def __post_init__(self) -> None:
-        at_least("tuning.folds", self.folds, 2)
-        _metric("tuning.metric", self.metric)
-        for name, values in (
-            ("tuning.reg_params", self.reg_params),
-            ("tuning.elastic_net_params", self.elastic_net_params),
-        ):
-            if not values:
-                raise ConfigError(name, [], "give at least one value to try")
-            no_repeats(name, values)
-        for value in self.reg_params:
-            at_least("tuning.reg_params", value, 0)
-        for value in self.elastic_net_params:
-            share("tuning.elastic_net_params", value)
-        at_least("tuning.max_iterations", self.max_iterations, 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,6 +75,10 @@ class Workspace:
         """What inference engines made of model files; all workers must see it."""
         return self.models / "engines"
 
+    def trials(self, pipeline: str) -> Path:
+        """Scores and heads of finished fits, by content; all workers must see it."""
+        return self.root / "trials" / pipeline
+
     def accepted(self, pipeline: str) -> Path:
         """What the snapshots were like that passed validation, one file each."""
         return self.root / "results" / pipeline / "accepted"
@@ -104,6 +108,10 @@ class RunFolder:
         """File of a stage's result; ``key`` tells mapped tasks of one stage apart."""
         name = stage if key is None else f"{stage}.{safe_name(key)}"
         return self.path / f"{name}.json"
+
+    def progress_file(self, stage: Stage, key: str | None = None) -> Path:
+        """File of one line for people: how far the stage is while it runs."""
+        return self.result_file(stage, key).with_suffix(".progress")
 
     def write(self, result: StageResult, key: str | None = None) -> None:
         """Stores a result so that a reader sees all of it or none."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from darkroom import pages
 from darkroom.contract import GateDecision
 from darkroom.contract.names import METRICS
+from darkroom.contract.tuning import worth
 from darkroom.contract.workspace import write_atomically
 from darkroom.evaluation.metrics import Measured, Prediction
 
@@ -86,9 +87,16 @@ def render(data: ReportData) -> str:
             "classes": sorted(data.candidate.classes, key=lambda one: (one.f1, one.label)),
             "plots": _confusion_plots(data.candidate) if data.candidate.labels else None,
             "mistakes": [(prediction, _thumbnail(image)) for prediction, image in data.mistakes],
-            "trials": sorted(data.tuning["trials"], key=lambda trial: -trial["mean"]),
+            "trials": _best_first(data.tuning),
         },
     )
+
+
+def _best_first(tuning: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], bool]]:
+    """The trials that did not fail, and of each whether the candidate is its refit."""
+    metric, trials = tuning["metric"], tuning["trials"]
+    ordered = sorted(trials, key=lambda trial: worth(metric, trial["mean"]), reverse=True)
+    return [(one, all(tuning[name] == value for name, value in one.items())) for one in ordered]
 
 
 def _side_by_side(data: ReportData) -> list[tuple[str, float | None, float | None]]:

@@ -14,13 +14,18 @@ from darkroom.contract.stages import CANDIDATE_RUN_TAG
 from darkroom.registry.client import connect
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
 
 TRIAL_TAG: Final = "darkroom.trial"
+REASON_TAG: Final = "darkroom.reason"
+"""Why a trial failed."""
 PARENT_TAG: Final = "mlflow.parentRunId"
 TRAINING: Final = "training"
 """MLflow's word for what a run reads a dataset for."""
+PAGE: Final = 1000
+"""Trials asked for at a time."""
 _NAME_TAG: Final = "mlflow.runName"
 _QUIET: Final = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -49,15 +54,17 @@ class TrialRecord:
         key: Tells trials apart; the same for the same work.
         name: For people.
         params: What was tried.
-        metrics: Values per name; their place in the list is the step.
+        metrics: Values per name and step.
         read: The snapshots that it was trained on.
+        error: Why it failed; None if it did not.
     """
 
     key: str
     name: str
     params: Mapping[str, str]
-    metrics: Mapping[str, list[float]]
+    metrics: Mapping[str, Mapping[int, float]]
     read: Sequence[Snapshot] = ()
+    error: str | None = None
 
 
 class PipelineRun:
@@ -124,7 +131,7 @@ class PipelineRun:
         self, *, metrics: Mapping[str, float] | None = None, tags: Mapping[str, str] | None = None
     ) -> None:
         """Logs numbers and tags; the same numbers twice are one entry."""
-        single = {name: [value] for name, value in (metrics or {}).items()}
+        single = {name: {0: value} for name, value in (metrics or {}).items()}
         _log_batch(self.client, self.run, metrics=single, tags=tags or {}, params={})
 
     def log_trials(self, trials: Sequence[TrialRecord]) -> None:
@@ -139,11 +146,18 @@ class PipelineRun:
                 child = self.client.create_run(self.run.info.experiment_id, tags=tags)
             _log_batch(self.client, child, metrics=trial.metrics, params=trial.params, tags={})
             _log_read(self.client, child, trial.read)
-            self.client.set_terminated(child.info.run_id)
+            self._end(child, trial.error)
 
     def log_read(self, snapshots: Sequence[Snapshot]) -> None:
         """Says which snapshots the run was trained on; repeating it changes nothing."""
         _log_read(self.client, self.run, snapshots)
+
+    def log_figure(self, name: str, figure: Figure) -> None:
+        """Stores a plot as a PNG file; the same name replaces it."""
+        with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
+            file = Path(folder) / name
+            figure.savefig(file, dpi=120, metadata={"Software": None})
+            self.client.log_artifact(self.id, str(file))
 
     def log_text(self, name: str, text: str) -> None:
         """Stores a small text artifact; the same name replaces it."""
@@ -156,11 +170,27 @@ class PipelineRun:
         """Marks the run as finished; more can still be logged."""
         self.client.set_terminated(self.id)
 
+    def _end(self, child: Run, error: str | None) -> None:
+        """Says what became of a trial; that an earlier try of it failed is over."""
+        run_id = child.info.run_id
+        if error is not None:
+            self.client.set_tag(run_id, REASON_TAG, error)
+        elif REASON_TAG in child.data.tags:
+            self.client.delete_tag(run_id, REASON_TAG)
+        self.client.set_terminated(run_id, "FINISHED" if error is None else "FAILED")
+
     def _children(self) -> dict[str, Run]:
-        found = self.client.search_runs(
-            [self.run.info.experiment_id], f"tags.{_key(PARENT_TAG)} = '{self.id}'"
-        )
-        return {run.data.tags.get(TRIAL_TAG, ""): run for run in found}
+        wanted = f"tags.{_key(PARENT_TAG)} = '{self.id}'"
+        found: dict[str, Run] = {}
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [self.run.info.experiment_id], wanted, max_results=PAGE, page_token=token
+            )
+            found |= {run.data.tags.get(TRIAL_TAG, ""): run for run in page}
+            token = page.token
+            if not token:
+                return found
 
 
 def quiet_client() -> MlflowClient:
@@ -194,7 +224,7 @@ def _log_batch(
     client: MlflowClient,
     run: Run,
     *,
-    metrics: Mapping[str, list[float]],
+    metrics: Mapping[str, Mapping[int, float]],
     params: Mapping[str, str],
     tags: Mapping[str, str],
 ) -> None:
@@ -207,7 +237,7 @@ def _log_batch(
         metrics=[
             Metric(name, value, moment, step)
             for name, values in metrics.items()
-            for step, value in enumerate(values)
+            for step, value in values.items()
         ],
         params=[Param(name, value) for name, value in params.items()],
         tags=[RunTag(name, value) for name, value in tags.items()],

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -21,6 +23,8 @@ from darkroom.contract import (
     Workspace,
 )
 from darkroom.contract import columns as c
+from darkroom.contract.tuning import TUNING_METRICS
+from darkroom.contract.workspace import write_atomically
 from darkroom.images import PIXEL_PATH_VERSION
 from darkroom.lake import Lake
 from darkroom.ml.engines import Engine, PreparedModel, prepare
@@ -30,18 +34,23 @@ from darkroom.registry.package import ModelPackage, log_package, write_package
 from darkroom.registry.tracking import PipelineRun, Snapshot, TrialRecord
 from darkroom.registry.versions import MODEL_DIGEST_TAG, SNAPSHOT_TAG
 from darkroom.stages.run import StageRun
+from darkroom.tuning.charts import plot_trials
 from darkroom.tuning.data import FeatureSet, TrainData
 from darkroom.tuning.export import check_parity, import_keras_meanwhile, portable_model
-from darkroom.tuning.search import Found, Trial, best_of, search
+from darkroom.tuning.head import Head
+from darkroom.tuning.results import ResultStore
+from darkroom.tuning.search import Found, Trial, best_of, check_heads, search
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-TUNING_VERSION: Final = "2"
+TUNING_VERSION: Final = "3"
 """Part of the inputs: raise it when a change of the code changes the resulting model."""
 
-PARITY_IMAGES: Final = 16
+PARITY_IMAGES: Final = 100
 SPLITS_SNAPSHOT_TAG: Final = "darkroom.splits_snapshot"
+
+log = logging.getLogger(__name__)
 
 
 def inputs(config: PipelineConfig, workspace: Workspace, run: StageRun) -> Mapping[str, Any]:
@@ -70,7 +79,7 @@ def still_there(result: StageResult, config: PipelineConfig, workspace: Workspac
 def tune(
     spark: SparkSession, config: PipelineConfig, workspace: Workspace, run: StageRun
 ) -> StageResult:
-    """Searches the grid on every backbone's features and exports the winner.
+    """Searches for the best head on every backbone's features and exports the winner.
 
     Reads `images`, `splits` and `features` at this run's snapshots, train split only. Logs one
     MLflow run with one child per trial, and the model once.
@@ -82,28 +91,32 @@ def tune(
         run: Its stages ingest and featurize (each backbone) have succeeded.
 
     Returns:
-        Outputs: mlflow_run_id, model_uri, model_digest, labels, backbone, reg_param,
-        elastic_net_param, metric, mean, std, trials, parity.
+        Outputs: mlflow_run_id, model_uri, model_digest, labels, backbone, tried, head, reg_param,
+        elastic_net_param, hidden_units, learning_rate, metric, mean, std, trials, failed_trials,
+        parity.
 
     Raises:
         ConfigError: MLFLOW_TRACKING_URI is not set.
-        DataError: The train images cannot be cross-validated or lack features, or a backbone is
-            not the one of the features.
-        DarkroomError: The exported model does not agree with Spark's.
+        DataError: The train images cannot be cross-validated or lack features, or are too many for
+            a head, or a backbone is not the one of the features.
+        DarkroomError: All trials failed, or the exported model does not agree with Spark's.
     """
     data = _train_data(spark, config, workspace, run)
     data.check()
     features = [_feature_set(run, name) for name in config.features.backbones]
     backbones = {one.backbone: _same_backbone(config, one) for one in features}
+    rows = [data.rows(one) for one in features]
+    for one in rows:
+        check_heads(one, config.tuning)
     tracked = PipelineRun.start(config.name, run.run_id, _snapshot_tags(data))
     # After MLflow has been imported: imports in two threads at a time can get in each other's way.
     import_keras_meanwhile()
-    searches = [search(data.rows(one), config.tuning) for one in features]
-    winner = best_of(searches)
+    store = ResultStore(workspace.trials(config.name))
+    tell = _teller(run.folder.progress_file(Stage.TUNE))
+    searches = [search(one, config.tuning, store, tell) for one in rows]
     trials = [trial for found in searches for trial in found.trials]
-    read = {one.backbone: _read_by(data, one) for one in features}
-    tracked.log_read(list(dict.fromkeys(itertools.chain.from_iterable(read.values()))))
-    _log_trials(tracked, data, trials, read)
+    _log_trials(tracked, data, features, trials)
+    winner = best_of(searches)
     package = _export(data, winner, backbones[winner.best.backbone], workspace)
     prepared = prepare(package.model_file, workspace.engines, Engine(config.features.engine))
     parity = _compare(data, winner, prepared)
@@ -115,15 +128,26 @@ def tune(
         "labels": list(data.labels),
         "metric": config.tuning.metric,
         **_as_output(winner.best),
-        "trials": [_as_output(trial) for trial in trials],
+        "trials": [_as_output(trial) for trial in trials if not trial.error],
+        "failed_trials": [_as_output(trial) for trial in trials if trial.error],
         "parity": parity,
     }
     return StageResult(
         stage=Stage.TUNE,
         status=StageStatus.DONE,
-        summary=_summary(config, winner.best, len(trials), package.digest),
+        summary=_summary(config, winner.best, trials, package.digest),
         outputs=outputs,
     )
+
+
+def _teller(file: Path) -> Callable[[str], None]:
+    """Tells the task's log, and by a file whoever started the stage."""
+
+    def tell(words: str) -> None:
+        log.info("%s", words)
+        write_atomically(file, words)
+
+    return tell
 
 
 def _train_data(
@@ -178,22 +202,27 @@ def _export(
         "pipeline": data.config.name,
         "backbone": backbone.name,
         "backbone_key": backbone.key,
-        "reg_param": winner.best.reg_param,
-        "elastic_net_param": winner.best.elastic_net_param,
+        **winner.best.point._asdict(),
         "images_snapshot": data.images_snapshot,
         "splits_snapshot": data.splits_snapshot,
     }
-    model = portable_model(backbone, winner.head)
+    model = portable_model(backbone, _head(winner))
     return write_package(model, metadata, workspace.models)
 
 
 def _compare(data: TrainData, winner: Found, prepared: PreparedModel) -> float:
-    """Runs the exported file on a few train images, and the fitted head on their features."""
+    """Runs the exported file on train images, and the fitted head on their features."""
     images = _parity_images(data, winner)
     vectors = winner.fits.vectors(list(images))
-    expected = [winner.head.probabilities(vectors[one][np.newaxis])[0] for one in images]
+    head = _head(winner)
+    expected = [head.probabilities(vectors[one][np.newaxis])[0] for one in images]
     answers = image_predictor(prepared)(list(images.values()))
     return check_parity([answer.value for answer in answers], expected, list(images))
+
+
+def _head(winner: Found) -> Head:
+    assert winner.head is not None  # `best_of` answers no failed trial.
+    return winner.head
 
 
 def _parity_images(data: TrainData, winner: Found) -> Mapping[str, bytes]:
@@ -220,46 +249,51 @@ def _read_by(data: TrainData, features: FeatureSet) -> list[Snapshot]:
 def _log_trials(
     tracked: PipelineRun,
     data: TrainData,
+    features: Sequence[FeatureSet],
     trials: Sequence[Trial],
-    read: Mapping[str, Sequence[Snapshot]],
 ) -> None:
+    """Logs what was read, each trial, and their chart."""
+    read = {one.backbone: _read_by(data, one) for one in features}
+    tracked.log_read(list(dict.fromkeys(itertools.chain.from_iterable(read.values()))))
+    tracked.log_trials([_trial_record(data, trial, read[trial.backbone]) for trial in trials])
+    tracked.log_figure("trials.png", plot_trials(trials))
+
+
+def _trial_record(data: TrainData, trial: Trial, read: Sequence[Snapshot]) -> TrialRecord:
     tuning = data.config.tuning
-    metric = tuning.metric
+    tried = trial.point._asdict()
     shared = {
-        "metric": metric,
+        "metric": trial.metric,
         "folds": tuning.folds,
         "seed": tuning.seed,
         "max_iterations": tuning.max_iterations,
     }
-    logged = []
-    for trial in trials:
-        tried = {"reg_param": trial.reg_param, "elastic_net_param": trial.elastic_net_param}
-        name = f"{trial.backbone} regParam={trial.reg_param:g} l1={trial.elastic_net_param:g}"
-        identity = [trial.backbone_key, tried, shared, _snapshot_tags(data), TUNING_VERSION]
-        params = {"backbone": trial.backbone, **tried, **shared}
-        logged.append(
-            TrialRecord(
-                key=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
-                name=name,
-                params={key: str(value) for key, value in params.items()},
-                metrics={
-                    metric: list(trial.scores),
-                    f"mean_{metric}": [trial.mean],
-                    f"std_{metric}": [trial.std],
-                },
-                read=read[trial.backbone],
-            )
-        )
-    tracked.log_trials(logged)
+    identity = [trial.backbone_key, tried, shared, _snapshot_tags(data), TUNING_VERSION]
+    params = {"backbone": trial.backbone, **tried, **shared}
+    good = {fold: fit for fold, fit in enumerate(trial.fits) if not fit.error}
+    by_fold = {
+        name: {fold: fit.scores[name] for fold, fit in good.items() if name in fit.scores}
+        for name in TUNING_METRICS
+    }
+    means = {f"mean_{trial.metric}": {0: trial.mean}, f"std_{trial.metric}": {0: trial.std}}
+    return TrialRecord(
+        key=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
+        name=f"{trial.backbone} {trial.point}",
+        params={key: str(value) for key, value in params.items()},
+        metrics={
+            **by_fold,
+            **({} if trial.error else means),
+            "fit_seconds": {fold: fit.seconds for fold, fit in good.items()},
+        },
+        read=read,
+        error=trial.error,
+    )
 
 
 def _log_model(tracked: PipelineRun, data: TrainData, best: Trial, package: ModelPackage) -> str:
     metric = data.config.tuning.metric
-    chosen = {
-        "backbone": best.backbone,
-        "reg_param": str(best.reg_param),
-        "elastic_net_param": str(best.elastic_net_param),
-    }
+    tried = {name: str(value) for name, value in best.point._asdict().items()}
+    chosen = {"backbone": best.backbone, **tried}
     uri = log_package(tracked.client, tracked.run, package, chosen)
     tracked.log(
         metrics={f"mean_{metric}": best.mean, f"std_{metric}": best.std},
@@ -270,13 +304,19 @@ def _log_model(tracked: PipelineRun, data: TrainData, best: Trial, package: Mode
 
 
 def _as_output(trial: Trial) -> dict[str, Any]:
-    return {**asdict(trial), "scores": list(trial.scores), "mean": trial.mean, "std": trial.std}
+    known = {"backbone": trial.backbone, "backbone_key": trial.backbone_key}
+    tried = {"tried": str(trial.point), **trial.point._asdict(), "seconds": trial.seconds}
+    if trial.error:
+        return {**known, **tried, "error": trial.error}
+    scores = {"scores": list(trial.scores), "mean": trial.mean, "std": trial.std}
+    return {**known, **tried, **scores}
 
 
-def _summary(config: PipelineConfig, best: Trial, trials: int, digest: str) -> str:
+def _summary(config: PipelineConfig, best: Trial, trials: Sequence[Trial], digest: str) -> str:
     tuning = config.tuning
+    failed = sum(trial.error is not None for trial in trials)
     return (
-        f"best of {trials} trials: {best.backbone}, regParam {best.reg_param:g}, elasticNetParam "
-        f"{best.elastic_net_param:g}: {tuning.metric} {best.mean:.4f} (std {best.std:.4f}, "
-        f"{tuning.folds} folds); model {digest[:12]}"
+        f"best of {len(trials)} trials: {best.backbone}, {best.point}: {tuning.metric} "
+        f"{best.mean:.4f} (std {best.std:.4f}, {tuning.folds} folds); model {digest[:12]}"
+        + (f"; failed trials: {failed}" if failed else "")
     )

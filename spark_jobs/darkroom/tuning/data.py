@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from darkroom.contract import PipelineConfig
 from darkroom.contract import columns as c
 from darkroom.lake import Lake
-from darkroom.tuning.folds import FOLD, check_trainable, fold_column
+from darkroom.tuning.folds import FOLD, check_metric, check_trainable, fold_column
+from darkroom.tuning.results import content_key
 from darkroom.tuning.rows import TrainRows, numbered
 
 if TYPE_CHECKING:
@@ -77,9 +78,11 @@ class TrainData:
         """Refuses what cannot be cross-validated.
 
         Raises:
-            DataError: Too few classes, or too few train images of one.
+            DataError: Too few classes, or too few train images of one, or the metric is not for
+                so many classes.
         """
         check_trainable(self.labels, self.counts, self.config.tuning.folds)
+        check_metric(self.config.tuning.metric, self.labels, self.counts)
 
     def rows(self, features: FeatureSet) -> TrainRows:
         """The train images with one backbone's features; those that have none are left out."""
@@ -97,6 +100,14 @@ class TrainData:
             images=self.total,
             width=features.width,
             frame=numbered(joined, self.labels, self.config.tuning),
+            identity=content_key(
+                images_snapshot=self.images_snapshot,
+                splits_snapshot=self.splits_snapshot,
+                backbone_key=features.key,
+                labels=self.labels,
+                folds=self.config.tuning.folds,
+                seed=self.config.tuning.seed,
+            ),
         )
 
     def encoded_images(self) -> Iterator[Mapping[str, bytes]]:

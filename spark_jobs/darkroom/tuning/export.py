@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from threading import Thread
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from darkroom.contract import DarkroomError
 if TYPE_CHECKING:
     import keras
 
-    from darkroom.tuning.heads import Head
+    from darkroom.tuning.head import Head
 
 PARITY_TOLERANCE = 1e-4
 """Largest difference of a probability between the exported model and the Spark pipeline."""
@@ -47,7 +47,7 @@ def portable_model(backbone: Network, head: Head) -> keras.Model:
 
     Args:
         backbone: The network whose features the head was trained on.
-        head: The trained softmax layer.
+        head: The trained layer, or two.
 
     Returns:
         Model from ``pixels`` (batch, height, width, 3) float32 RGB in 0-255 to probabilities
@@ -60,12 +60,25 @@ def portable_model(backbone: Network, head: Head) -> keras.Model:
     keras.utils.clear_session()
     network = backbone.build()
     pixels = keras.Input((backbone.height, backbone.width, 3), dtype="float32", name="pixels")
-    dense = keras.layers.Dense(
-        len(head.bias), activation="softmax", dtype="float32", name="probabilities"
-    )
-    model = keras.Model(pixels, dense(network(pixels)), name="darkroom")
-    dense.set_weights([head.kernel.astype(np.float32), head.bias.astype(np.float32)])
-    return model
+    inputs = network(pixels)
+    if head.hidden_kernel is not None and head.hidden_bias is not None:
+        inputs = _dense(inputs, head.hidden_kernel, head.hidden_bias, "relu", "hidden")
+    answers = _dense(inputs, head.kernel, head.bias, "softmax", "probabilities")
+    return keras.Model(pixels, answers, name="darkroom")
+
+
+def _dense(
+    inputs: Any,
+    kernel: NDArray[np.float64],
+    bias: NDArray[np.float64],
+    activation: str,
+    name: str,
+) -> Any:
+    keras = import_keras()
+    layer = keras.layers.Dense(len(bias), activation=activation, dtype="float32", name=name)
+    outputs = layer(inputs)
+    layer.set_weights([kernel.astype(np.float32), bias.astype(np.float32)])
+    return outputs
 
 
 def check_parity(

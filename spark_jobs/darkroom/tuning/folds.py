@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from darkroom.contract import DataError
 from darkroom.contract import columns as c
+from darkroom.contract.tuning import AUC, LOG_LOSS
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -21,9 +22,6 @@ TRUTH: Final = "label_index"
 """Column: place of the image's label among the pipeline's labels, double."""
 
 PREDICTION: Final = "prediction"
-
-TRIAL_PREFIX: Final = "trial_"
-"""The number of a trial rides in the name of the column of its probabilities."""
 
 _HEX_DIGITS: Final = 15
 """As much of the hash as fits into Spark's signed 64-bit integer."""
@@ -44,9 +42,28 @@ def fold_column(folds: int, seed: int) -> Column:
     """
     from pyspark.sql import functions as f
 
-    digest = f.sha2(f.concat(f.lit(f"{seed}:"), f.col(c.GROUP_ID)), 256)
-    number = f.conv(f.substring(digest, 1, _HEX_DIGITS), 16, 10).cast("long")
-    return (number % f.lit(folds)).cast("int")
+    return (group_number(f.col(c.GROUP_ID), seed) % f.lit(folds)).cast("int")
+
+
+def group_number(group: Column, seed: int) -> Column:
+    """A large number for each group of rows: the start of the SHA-256 of the seed and its name.
+
+    Args:
+        group: Names of groups, string.
+        seed: Another seed gives other numbers.
+
+    Returns:
+        A long column, 0 to 16 ** 15 - 1.
+    """
+    from pyspark.sql import functions as f
+
+    digest = f.sha2(f.concat(f.lit(f"{seed}:"), group), 256)
+    return f.conv(f.substring(digest, 1, _HEX_DIGITS), 16, 10).cast("long")
+
+
+def group_share(group: Column, seed: int) -> Column:
+    """Like `group_number`, as a double of at least 0 and below 1."""
+    return group_number(group, seed) / float(16**_HEX_DIGITS)
 
 
 def check_trainable(
@@ -77,6 +94,33 @@ def check_trainable(
                 f"fold {fold} of {folds} got no train image, for near-duplicates stay in one "
                 "fold: add images that differ, or lower tuning.folds"
             )
+
+
+def check_metric(metric: str, labels: Sequence[str], counts: Mapping[tuple[str, int], int]) -> None:
+    """Refuses a metric that is not defined for the labels.
+
+    Args:
+        metric: One of `darkroom.contract.tuning.TUNING_METRICS`.
+        labels: Every class of the pipeline, in order.
+        counts: Number of train images per (label, fold).
+
+    Raises:
+        DataError: It is the AUC, and there are not two classes, or a fold lacks one.
+    """
+    if metric != AUC:
+        return
+    if len(labels) != 2:
+        raise DataError(
+            f"tuning.metric = {AUC!r} is for two classes, these images have {len(labels)}: take "
+            f"{LOG_LOSS} or macro_f1"
+        )
+    for fold in sorted({fold for _, fold in counts}):
+        for label in labels:
+            if not counts.get((label, fold)):
+                raise DataError(
+                    f"tuning.metric = {AUC!r} needs both classes in every fold, and fold {fold} "
+                    f"has no {label!r}: add images of it that differ, or lower tuning.folds"
+                )
 
 
 def _too_few(label: str, count: int, folds: int) -> str:

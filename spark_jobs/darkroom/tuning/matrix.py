@@ -9,7 +9,7 @@ import numpy as np
 
 from darkroom.contract import columns as c
 from darkroom.tuning.folds import FOLD, TRUTH
-from darkroom.tuning.heads import Examples
+from darkroom.tuning.head_fits import Examples
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -1,11 +1,10 @@
-"""What a search trains on and what it tries."""
+"""What a search trains on."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from darkroom.contract import TuningConfig
 from darkroom.contract import columns as c
@@ -13,23 +12,6 @@ from darkroom.tuning.folds import FOLD, TRUTH, fold_column
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
-
-
-class Point(NamedTuple):
-    """One combination of the grid.
-
-    Attributes:
-        reg_param: Strength of the regularisation.
-        elastic_net_param: Share of L1 in it, 0-1.
-    """
-
-    reg_param: float
-    elastic_net_param: float
-
-    @property
-    def has_l1(self) -> bool:
-        """Whether coefficients are penalised by their absolute values."""
-        return self.reg_param > 0 and self.elastic_net_param > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +25,7 @@ class TrainRows:
         images: Number of train images; ``frame`` lacks those that have no features.
         width: Length of a feature vector.
         frame: image_id, label_index (double), fold (int), vector (array<float>); in any order.
+        identity: Tells these rows and their folds from any others.
     """
 
     backbone: str
@@ -51,6 +34,7 @@ class TrainRows:
     images: int
     width: int
     frame: DataFrame
+    identity: str
 
 
 def numbered(rows: DataFrame, labels: Sequence[str], config: TuningConfig) -> DataFrame:
@@ -70,14 +54,6 @@ def numbered(rows: DataFrame, labels: Sequence[str], config: TuningConfig) -> Da
         fold_column(config.folds, config.seed).alias(FOLD),
         c.VECTOR,
     )
-
-
-def grid(config: TuningConfig) -> list[Point]:
-    """Every combination, smallest values first: of equals the first wins."""
-    return [
-        Point(*pair)
-        for pair in itertools.product(sorted(config.reg_params), sorted(config.elastic_net_params))
-    ]
 
 
 def _position_in(labels: Sequence[str], column: str) -> Column:

@@ -1,20 +1,23 @@
-"""Cross-validated multinomial logistic regression on feature vectors."""
+"""The cross-validated search for the head on one backbone's feature vectors."""
 
 from __future__ import annotations
 
 import logging
+import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from darkroom.contract import DataError, TuningConfig
-from darkroom.tuning.heads import Head
+from darkroom.contract import DarkroomError, DataError, HeadKind, SearchMethod, TuningConfig
+from darkroom.contract.tuning import worth
+from darkroom.tuning.adaptive import adaptive_points
+from darkroom.tuning.fits import Fit, Fits, Results
+from darkroom.tuning.head import Head
 from darkroom.tuning.matrix import MEBIBYTE, matrix_bytes, matrix_limit
-from darkroom.tuning.rows import Point, TrainRows, grid
+from darkroom.tuning.points import Point, grid, planned, random_points
+from darkroom.tuning.progress import State, watched
+from darkroom.tuning.results import FitResult, ResultStore
+from darkroom.tuning.rows import TrainRows
 from darkroom.tuning.spark_fits import SparkFits
 from darkroom.tuning.task_fits import TaskFits
 
@@ -23,51 +26,56 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One point of the grid, scored on every fold.
+    """One point of the search space, fitted without each fold.
 
     Attributes:
         backbone: Name of the network that made the features.
         backbone_key: Its key in the features table.
-        reg_param: Strength of the regularisation.
-        elastic_net_param: Share of L1 in it, 0-1.
-        scores: Score of each fold's validation part, 0-1, fold 0 first.
+        point: What was tried.
+        metric: What trials are compared by.
+        fits: What came of each fold, fold 0 first.
     """
 
     backbone: str
     backbone_key: str
-    reg_param: float
-    elastic_net_param: float
-    scores: tuple[float, ...]
+    point: Point
+    metric: str
+    fits: tuple[FitResult, ...]
+
+    @property
+    def error(self) -> str | None:
+        """Why the trial failed: what its first failed fit says; None if all have ended well."""
+        for fold, fit in enumerate(self.fits):
+            if fit.error is not None:
+                return f"fold {fold}: {fit.error}"
+            if self.metric not in fit.scores:
+                return f"fold {fold}: {self.metric} is not defined for its images"
+        return None
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """Score of each fold's validation part; empty for a failed trial."""
+        return () if self.error else tuple(fit.scores[self.metric] for fit in self.fits)
 
     @property
     def mean(self) -> float:
-        """Mean over the folds."""
-        return statistics.fmean(self.scores)
+        """Mean over the folds; not a number for a failed trial."""
+        return statistics.fmean(self.scores) if self.scores else math.nan
 
     @property
     def std(self) -> float:
         """Population standard deviation over the folds, as Spark computes it."""
-        return statistics.pstdev(self.scores)
-
-
-class Fits(Protocol):
-    """A way to fit heads on the rows of one backbone."""
+        return statistics.pstdev(self.scores) if self.scores else math.nan
 
     @property
-    def images(self) -> int:
-        """Number of rows."""
+    def seconds(self) -> float:
+        """Time of all its fits."""
+        return sum(fit.seconds for fit in self.fits)
 
-    def scores(self, points: Sequence[Point]) -> list[tuple[float, ...]]:
-        """Scores of every fold, fold 0 first, for each point."""
-
-    def refit(self, point: Point) -> Head:
-        """Fits a head on all rows."""
-
-    def vectors(self, image_ids: Sequence[str]) -> Mapping[str, NDArray[np.float32]]:
-        """Vectors of those of the images that are trained on."""
-
-    def close(self) -> None:
-        """Lets go of what the workers hold; `vectors` still answers."""
+    @property
+    def worth(self) -> float:
+        """Higher is better, whatever the metric; lowest for a failed trial."""
+        return -math.inf if self.error else worth(self.metric, self.mean)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,92 +83,201 @@ class Found:
     """What a search over one backbone's features found.
 
     Attributes:
-        trials: All trials, in the order of the grid.
-        best: The trial with the highest mean.
-        head: Its parameters, fitted on all rows.
+        trials: All trials, in the order in which they were chosen.
+        best: The one with the best mean.
+        head: Its parameters, fitted on all rows; None where all trials have failed.
         fits: What fitted it; still knows the rows' vectors.
     """
 
     trials: tuple[Trial, ...]
     best: Trial
-    head: Head
+    head: Head | None
     fits: Fits
 
 
-def search(rows: TrainRows, config: TuningConfig) -> Found:
-    """Tries every combination of the grid and refits the best on all rows.
+def search(
+    rows: TrainRows,
+    config: TuningConfig,
+    store: ResultStore,
+    tell: Callable[[str], None] = log.info,
+) -> Found:
+    """Tries the points of the configuration and refits the best on all rows.
 
     Features are standardised inside each fit; the coefficients are for the raw features. Of equal
-    means the smaller ``regParam`` wins, then the smaller ``elasticNetParam``.
+    means the first point wins. What the store has already is not fitted again.
 
     Args:
         rows: What to train on.
-        config: Grid, folds, metric.
+        config: Space, folds, metric.
+        store: Results of fits.
+        tell: Is told now and then how far the search is, one line.
 
     Returns:
-        All trials and the fitted winner.
+        All trials and the fitted winner; failed trials say why.
 
     Raises:
-        DataError: An image has no features.
+        DataError: An image has no features, or the rows are too many for a head that only a task
+            can fit.
+        DarkroomError: The winner could not be fitted on all rows.
     """
-    points = grid(config)
-    ways = _ways(rows, config, points)
-    scores: dict[Point, tuple[float, ...]] = {}
-    for way, its_points in ways:
-        _check_complete(way, rows)
-        scores.update(zip(its_points, way.scores(its_points), strict=True))
-    trials = tuple(_trial(rows, point, scores[point]) for point in points)
-    number = max(range(len(trials)), key=lambda n: trials[n].mean)
-    fits = next(way for way, its_points in ways if points[number] in its_points)
-    head = fits.refit(points[number])
-    for way, _ in ways:
-        way.close()
-    return Found(trials=trials, best=trials[number], head=head, fits=fits)
+    check_heads(rows, config)
+    searching = _Searching(rows, config, store, tell)
+    try:
+        while points := _next_points(config, searching.trials):
+            searching.try_all(points)
+        trials = searching.trials
+        best = max(trials, key=lambda trial: trial.worth)
+        way = searching.way_of(best.point)
+        head = None if best.error else way.refit(best.point)
+    finally:
+        searching.close()
+    return Found(trials=tuple(trials), best=best, head=head, fits=way)
+
+
+def check_heads(rows: TrainRows, config: TuningConfig) -> None:
+    """Refuses heads that only a task can fit where the rows are too many for one.
+
+    Raises:
+        DataError: A head of the configuration cannot be fitted.
+    """
+    limit = matrix_limit(rows.frame.sparkSession)
+    if matrix_bytes(rows.images, rows.width) <= limit:
+        return
+    for head in config.heads:
+        if head != HeadKind.LOGISTIC_REGRESSION:
+            raise DataError(
+                f"{_size(rows)}, are more than the {_mebibytes(limit)} that a task may hold, and "
+                f"{head} is fitted in one: raise spark.driver.memory and spark.executor.memory, "
+                f"or take {HeadKind.LOGISTIC_REGRESSION}"
+            )
+
+
+def _next_points(config: TuningConfig, trials: Sequence[Trial]) -> list[Point]:
+    if config.search == SearchMethod.ADAPTIVE:
+        return adaptive_points(config, [(trial.point, trial.worth) for trial in trials])
+    if trials:
+        return []
+    return random_points(config) if config.search == SearchMethod.RANDOM else grid(config)
 
 
 def best_of(found: Sequence[Found]) -> Found:
-    """The search with the highest mean; of equals the first, hence the configuration's order."""
-    return max(found, key=lambda one: one.best.mean)
+    """The search with the best mean; of equals the first, hence the configuration's order.
+
+    Raises:
+        DarkroomError: Every trial of every search has failed.
+    """
+    best = max(found, key=lambda one: one.best.worth)
+    if best.best.error:
+        trials = [trial for one in found for trial in one.trials]
+        raise DarkroomError(
+            f"all {len(trials)} trials failed, the first ({trials[0].backbone} {trials[0].point}): "
+            f"{trials[0].error}"
+        )
+    return best
 
 
-def _ways(
-    rows: TrainRows, config: TuningConfig, points: Sequence[Point]
-) -> list[tuple[Fits, list[Point]]]:
-    """Which points are fitted how; says so, and why, in the log."""
-    size, limit = matrix_bytes(rows.images, rows.width), matrix_limit(rows.frame.sparkSession)
-    what = f"{rows.backbone}: {rows.images:,} x {rows.width:,} features, {_mebibytes(size)}"
-    if size > limit:
-        log.info("%s, more than the %s of a task: Spark ML fits", what, _mebibytes(limit))
-        return [(SparkFits(rows, config), list(points))]
-    by_tasks = [point for point in points if not point.has_l1]
-    by_spark = [point for point in points if point.has_l1]
-    ways: list[tuple[Fits, list[Point]]] = []
-    if by_tasks:
-        log.info("%s, at most %s: each fit is one Spark task", what, _mebibytes(limit))
-        ways.append((TaskFits(rows, config), by_tasks))
-    if by_spark:
-        log.info("%s: Spark ML fits what has L1 (trials: %d)", what, len(by_spark))
-        ways.append((SparkFits(rows, config), by_spark))
-    return ways
+class _Searching:
+    """The ways to fit that a search has, and what it knows so far.
 
+    Attributes:
+        trials: Those that are over, in the order in which they were chosen.
+    """
 
-def _check_complete(way: Fits, rows: TrainRows) -> None:
-    missing = rows.images - way.images
-    if missing:
-        raise DataError(
-            f"{missing} of {rows.images} train images have no features by "
-            f"{rows.backbone}: run featurize again with --force"
+    def __init__(
+        self,
+        rows: TrainRows,
+        config: TuningConfig,
+        store: ResultStore,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.trials: list[Trial] = []
+        self._rows = rows
+        self._config = config
+        self._tell = tell
+        self._known: Results = {}
+        self._by_task = TaskFits(rows, config, store)
+        self._by_spark = SparkFits(rows, config, store)
+        self._limit = matrix_limit(rows.frame.sparkSession)
+        self._told: set[str] = set()
+
+    def way_of(self, point: Point) -> Fits:
+        """Who fits a point; says so, and why, in the log."""
+        what, limit = _size(self._rows), _mebibytes(self._limit)
+        if matrix_bytes(self._rows.images, self._rows.width) > self._limit:
+            return self._say(f"{what}, more than the {limit} of a task: Spark ML fits", False)
+        if point.has_l1:
+            return self._say(f"{what}: Spark ML fits what has L1", False)
+        return self._say(f"{what}, at most {limit}: each fit is one Spark task", True)
+
+    def try_all(self, points: Sequence[Point]) -> None:
+        """Fits what is not known yet, way by way."""
+        ways = {point: self.way_of(point) for point in points}
+        for way in dict.fromkeys(ways.values()):
+            self._run(way, [point for point in points if ways[point] is way])
+        self.trials += [self._trial(point, self._known) for point in points]
+
+    def close(self) -> None:
+        """Lets go of what the workers hold."""
+        self._by_task.close()
+        self._by_spark.close()
+
+    def _run(self, way: Fits, points: Sequence[Point]) -> None:
+        fits = [Fit(point, fold) for point in points for fold in range(self._config.folds)]
+        way.kept.forget_failures(fits)
+        known = way.kept.results(fits)
+        missing = [fit for fit in fits if fit not in known]
+        if known:
+            log.info("%s: %d of %d fits are known", self._rows.backbone, len(known), len(fits))
+        if missing:
+            self._check_complete(way)
+            text = (
+                f"{self._rows.backbone}: {planned(self._config)} trials x "
+                f"{self._config.folds} folds"
+            )
+            context = self._rows.frame.sparkSession.sparkContext
+            with watched(context, text, lambda: self._state(way, fits), self._tell):
+                known |= way.run(missing)
+        self._known |= known
+
+    def _state(self, way: Fits, fits: Sequence[Fit]) -> State:
+        """How far the whole search is, while some fits are under way."""
+        done = self._known | way.kept.results(fits)
+        folds, total = range(self._config.folds), planned(self._config)
+        points = dict.fromkeys(fit.point for fit in done)
+        over = [point for point in points if all(Fit(point, fold) in done for fold in folds)]
+        words = f"{len(over)} of {total} trials"
+        best = max((self._trial(p, done) for p in over), key=lambda t: t.worth, default=None)
+        if best is not None and not best.error:
+            words += f", best {best.metric} {best.mean:.4f} ({best.point})"
+        return State(len(done), total * len(folds), words)
+
+    def _trial(self, point: Point, results: Mapping[Fit, FitResult]) -> Trial:
+        return Trial(
+            backbone=self._rows.backbone,
+            backbone_key=self._rows.backbone_key,
+            point=point,
+            metric=self._config.metric,
+            fits=tuple(results[Fit(point, fold)] for fold in range(self._config.folds)),
         )
 
+    def _check_complete(self, way: Fits) -> None:
+        missing = self._rows.images - way.images
+        if missing:
+            raise DataError(
+                f"{missing} of {self._rows.images} train images have no features by "
+                f"{self._rows.backbone}: run featurize again with --force"
+            )
 
-def _trial(rows: TrainRows, point: Point, scores: tuple[float, ...]) -> Trial:
-    return Trial(
-        backbone=rows.backbone,
-        backbone_key=rows.backbone_key,
-        reg_param=point.reg_param,
-        elastic_net_param=point.elastic_net_param,
-        scores=scores,
-    )
+    def _say(self, words: str, by_task: bool) -> Fits:
+        if words not in self._told:
+            log.info("%s", words)
+            self._told.add(words)
+        return self._by_task if by_task else self._by_spark
+
+
+def _size(rows: TrainRows) -> str:
+    size = _mebibytes(matrix_bytes(rows.images, rows.width))
+    return f"{rows.backbone}: {rows.images:,} x {rows.width:,} features, {size}"
 
 
 def _mebibytes(size: int) -> str:

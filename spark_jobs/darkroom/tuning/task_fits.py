@@ -2,70 +2,65 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from darkroom.contract import TuningConfig
-from darkroom.tuning.heads import Head, HeadFit
-from darkroom.tuning.matrix import collect_matrix
-from darkroom.tuning.rows import Point, TrainRows
+from darkroom.contract import DarkroomError, TuningConfig
+from darkroom.ml.attempts import run_all
+from darkroom.tuning.fits import Fit, Kept, Results, attempted
+from darkroom.tuning.head import Head
+from darkroom.tuning.head_fits import HeadFit
+from darkroom.tuning.matrix import FeatureMatrix, collect_matrix
+from darkroom.tuning.points import Point
+from darkroom.tuning.results import FitResult, ResultStore
+from darkroom.tuning.rows import TrainRows
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
-
-Work = TypeVar("Work")
-Result = TypeVar("Result")
-
-PROGRESS_SECONDS: Final = 5.0
-
-log = logging.getLogger(__name__)
 
 
 class TaskFits:
     """`Fits` on a broadcast matrix; its points have no L1."""
 
-    def __init__(self, rows: TrainRows, config: TuningConfig) -> None:
-        """Args: rows: what to train on; config: folds, metric, bound of iterations."""
-        self._context = rows.frame.sparkSession.sparkContext
-        self._name = rows.backbone
-        self._classes = len(rows.labels)
+    def __init__(self, rows: TrainRows, config: TuningConfig, store: ResultStore) -> None:
+        """Args: rows: what to train on; config: folds, seed, bound of iterations; store: results.
+
+        Nothing is read before something has to be fitted.
+        """
+        self.kept = Kept(store, rows, config, "tasks")
+        self._rows = rows
         self._config = config
-        self._matrix = collect_matrix(rows.frame)
-        self._shared = self._context.broadcast(self._matrix.examples)
 
     @property
     def images(self) -> int:
         """Number of rows."""
         return len(self._matrix.image_ids)
 
-    def scores(self, points: Sequence[Point]) -> list[tuple[float, ...]]:
-        """Scores of every fold, fold 0 first, for each point."""
-        shared, folds, metric = self._shared, self._config.folds, self._config.metric
-
-        def score(work: tuple[HeadFit, int]) -> float:
-            fit, fold = work
-            return fit.without_fold(shared.value, fold, metric)
-
-        work = [(self._fit(point), fold) for point in points for fold in range(folds)]
-        scores = self._run(f"{self._name}: {len(points)} trials x {folds} folds", work, score)
-        return [tuple(scores[n : n + folds]) for n in range(0, len(scores), folds)]
+    def run(self, fits: Sequence[Fit]) -> Results:
+        """Fits and stores; a fit that fails has a result that says why."""
+        for fit in fits:
+            self._head_fit(fit.point)
+        results, lost = run_all(fits, self._run_job, self.kept.results)
+        for fit, reason in lost.items():
+            results[fit] = FitResult(error=reason)
+            self.kept.store.put(self.kept.key(*fit), results[fit])
+        return results
 
     def refit(self, point: Point) -> Head:
         """Fits a head on all rows."""
-        shared = self._shared
-
-        def fit_all(fit: HeadFit) -> Head:
-            return fit.on_all(shared.value)
-
-        (head,) = self._run(f"{self._name}: the best on all folds", [self._fit(point)], fit_all)
-        return head
+        key, store = self.kept.key(point, None), self.kept.store
+        known = store.get_head(key)
+        if known is not None:
+            return known
+        heads, lost = run_all([point], self._fit_all, lambda _: {})
+        if lost:
+            raise DarkroomError(f"the winner, {point}, could not be refitted: {lost[point]}")
+        store.put_head(key, heads[point])
+        return heads[point]
 
     def vectors(self, image_ids: Sequence[str]) -> Mapping[str, NDArray[np.float32]]:
         """Vectors of those of the images that are trained on."""
@@ -75,52 +70,56 @@ class TaskFits:
 
     def close(self) -> None:
         """Takes the matrix from the workers."""
-        self._shared.destroy()
+        shared = self.__dict__.pop("_shared", None)
+        if shared is not None:
+            shared.destroy()
 
-    def _fit(self, point: Point) -> HeadFit:
+    def _run_job(self, fits: Sequence[Fit]) -> Results:
+        """One job with a task for each fit."""
+        work = [(fit, self._head_fit(fit.point), self.kept.key(*fit)) for fit in fits]
+        task = _task(self._shared, self.kept.store)
+        results = self._context.parallelize(work, len(work)).map(task).collect()
+        return dict(zip(fits, results, strict=True))
+
+    def _fit_all(self, points: Sequence[Point]) -> Mapping[Point, Head]:
+        work, shared = [self._head_fit(point) for point in points], self._shared
+
+        def fit(head_fit: HeadFit) -> Head:
+            return head_fit.on_all(shared.value)
+
+        heads = self._context.parallelize(work, len(work)).map(fit).collect()
+        return dict(zip(points, heads, strict=True))
+
+    @cached_property
+    def _matrix(self) -> FeatureMatrix:
+        return collect_matrix(self._rows.frame)
+
+    @cached_property
+    def _shared(self) -> Any:
+        return self._context.broadcast(self._matrix.examples)
+
+    @property
+    def _context(self) -> SparkContext:
+        return self._rows.frame.sparkSession.sparkContext
+
+    def _head_fit(self, point: Point) -> HeadFit:
         if point.has_l1:
-            raise ValueError(f"{point}: scikit-learn's L-BFGS knows no L1")
+            raise ValueError(f"{point!r}: scikit-learn's L-BFGS knows no L1")
         return HeadFit(
-            classes=self._classes,
-            reg_param=point.reg_param,
+            classes=len(self._rows.labels),
+            point=point,
             max_iterations=self._config.max_iterations,
+            seed=self._config.seed,
         )
 
-    def _run(
-        self, description: str, work: Sequence[Work], run: Callable[[Work], Result]
-    ) -> list[Result]:
-        """One task for each piece of work; results in the same order."""
-        with _watched(self._context, description, len(work)):
-            results: list[Result] = self._context.parallelize(work, len(work)).map(run).collect()
-        return results
 
+def _task(shared: Any, store: ResultStore) -> Callable[[tuple[Fit, HeadFit, str]], FitResult]:
+    """What a worker does: it stores each result at once, whatever becomes of the job."""
 
-@contextmanager
-def _watched(context: SparkContext, description: str, total: int) -> Iterator[None]:
-    """Describes the jobs started inside, and logs now and then how many tasks are done."""
-    group, over = f"tuning-{uuid.uuid4()}", threading.Event()
+    def run(work: tuple[Fit, HeadFit, str]) -> FitResult:
+        fit, head_fit, key = work
+        result = attempted(lambda: head_fit.without_fold(shared.value, fit.fold))
+        store.put(key, result)
+        return result
 
-    def watch() -> None:
-        while not over.wait(PROGRESS_SECONDS):
-            log.info("%s: %d of %d fits done", description, _done(context, group), total)
-
-    watcher = threading.Thread(target=watch, name=group, daemon=True)
-    context.setJobGroup(group, description)
-    watcher.start()
-    try:
-        yield
-    finally:
-        over.set()
-        watcher.join()
-        for name in ("spark.jobGroup.id", "spark.job.description"):
-            # PySpark's stubs do not know that None takes a property away.
-            context.setLocalProperty(name, None)  # type: ignore[arg-type]
-    log.info("%s: %d of %d fits done", description, total, total)
-
-
-def _done(context: SparkContext, group: str) -> int:
-    """Number of completed tasks of a job group."""
-    tracker = context.statusTracker()
-    jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group)]
-    stages = [tracker.getStageInfo(stage) for job in jobs if job for stage in job.stageIds]
-    return sum(stage.numCompletedTasks for stage in stages if stage)
+    return run

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -289,6 +290,29 @@ def test_a_failed_training_names_its_param_map_and_spares_the_others(frame: Data
     ((index, model),) = list(models)
     assert index == 1
     assert len(model.history["loss"]) == 8
+
+
+@pytest.mark.long
+def test_a_worker_that_is_killed_costs_no_other_training(frame: DataFrame, tmp_path: Path) -> None:
+    marks = tmp_path / "calls"
+    marks.mkdir()
+
+    def deadly() -> Any:
+        calls = len(list(marks.iterdir()))
+        # The first call checks the network.
+        (marks / str(calls)).touch()
+        if calls:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return colours.network()
+
+    stage = estimator(kerasFitParams={"batch_size": 8, "epochs": 1})
+    changes: list[dict[Any, Any]] = [{stage.modelFn: deadly}, {stage.kerasOptimizer: LEARNS}]
+    models = stage.fitMultiple(frame, changes)
+    with pytest.raises(DarkroomError, match=r"failed: its worker was lost: Python worker exited"):
+        next(models)
+    assert [index for index, _ in models] == [1]
+    # Twice beside the other, once alone.
+    assert len(list(marks.iterdir())) == 1 + 3
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,9 @@ from darkroom.contract import (
 from darkroom.contract.stages import CHAMPION
 from darkroom.ml.engines import network, prepare
 from darkroom.ml.inference import image_predictor
-from darkroom.registry import lookup
+from darkroom.registry import lookup, tracking
 from darkroom.registry.package import fetch_package
+from darkroom.registry.tracking import PipelineRun, TrialRecord
 from darkroom.registry.versions import MODEL_DIGEST_TAG, Registry
 from darkroom.stages import evaluate as evaluate_stage
 from darkroom.stages import tune as tune_stage
@@ -93,6 +94,10 @@ def test_a_candidate_is_made_judged_and_logged_once(
     assert (tuned["reg_param"], tuned["mean"], tuned["std"]) == (0.01, 1.0, 0.0)
     assert len(tuned["trials"]) == 2
     assert tuned["parity"] < 1e-4
+    assert house.run().folder.progress_file(Stage.TUNE).read_text() == (
+        f"{house.backbone}: 2 trials x 2 folds: 4 of 4 fits done, 2 of 2 trials, best accuracy "
+        "1.0000 (regParam=0.01 l1=0)"
+    )
 
     (parent,) = [r for r in house.runs() if "darkroom.run_id" in r.data.tags]
     children = [r for r in house.runs() if r.data.tags.get("mlflow.parentRunId")]
@@ -144,6 +149,35 @@ def _everything_logged(house: House) -> Any:
         files = [file.path for file in house.client.list_artifacts(run.info.run_id)]
         runs[run.info.run_id] = (sorted(points), files, run.data.params, run.info.status)
     return runs, [model.model_id for model in house.models()]
+
+
+def test_a_trial_that_fails_and_then_ends_well_is_logged_once(
+    mlflow_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "PAGE", 1)
+    run = PipelineRun.start("trials_of_two_tries", "run 1", {})
+    other = TrialRecord(key="b", name="b", params={}, metrics={})
+    first = TrialRecord(
+        key="a", name="a", params={"x": "1"}, metrics={"auc": {1: 0.5}}, error="fold 0: no memory"
+    )
+    run.log_trials([first, other])
+    children = run._children()
+    assert (children["a"].info.status, children["b"].info.status) == ("FAILED", "FINISHED")
+    assert children["a"].data.tags["darkroom.reason"] == "fold 0: no memory"
+
+    again = PipelineRun.start("trials_of_two_tries", "run 1", {})
+    good = replace(first, metrics={"auc": {0: 0.75, 1: 0.5}}, error=None)
+    for _ in range(2):
+        again.log_trials([good, other])
+    assert again.id == run.id
+    found = again._children()
+    assert {key: child.info.run_id for key, child in found.items()} == {
+        key: child.info.run_id for key, child in children.items()
+    }
+    assert found["a"].info.status == "FINISHED"
+    assert "darkroom.reason" not in found["a"].data.tags
+    history = again.client.get_metric_history(found["a"].info.run_id, "auc")
+    assert sorted((point.step, point.value) for point in history) == [(0, 0.75), (1, 0.5)]
 
 
 def test_metrics_of_folds_and_test_and_the_decision_are_in_mlflow(
@@ -307,6 +341,23 @@ def test_quick_questions_have_the_answers_of_mlflows_client(
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "credentials need the client")
     for ask, about, answer in questions:
         assert ask(about) == answer
+
+
+def test_what_cannot_be_cross_validated_is_refused_before_anything_starts(house: House) -> None:
+    house.fill()
+    more = replace(
+        house.config,
+        tuning=replace(house.config.tuning, folds=13),
+        validation=replace(house.config.validation, min_images_per_class=13),
+    )
+    with pytest.raises(DataError) as refused:
+        replace(house, config=more).tune()
+    assert str(refused.value) == (
+        "class 'blue' has 12 train images, fewer than tuning.folds = 13: add images of it or "
+        "remove the class, or lower tuning.folds to 12"
+    )
+    assert house.client.get_experiment_by_name(house.config.name) is None
+    assert not house.workspace.trials(house.config.name).exists()
 
 
 def test_images_without_features_stop_the_search(house: House) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import signal
 import time
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +20,17 @@ from pyspark.ml.evaluation import MulticlassClassificationEvaluator
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 from pyspark.sql import DataFrame, SparkSession
 
-from darkroom.contract import TuningConfig
-from darkroom.tuning import task_fits
+from darkroom.contract import DataError, Range, TuningConfig
+from darkroom.tuning import progress
+from darkroom.tuning.fits import Fit
 from darkroom.tuning.folds import FOLD, TRUTH
-from darkroom.tuning.matrix import matrix_limit
-from darkroom.tuning.rows import Point, TrainRows, numbered
-from darkroom.tuning.search import search
-from darkroom.tuning.spark_fits import FEATURES, SparkFits, partitions_for, training_frame
+from darkroom.tuning.head import Head
+from darkroom.tuning.head_fits import HeadFit
+from darkroom.tuning.points import Point
+from darkroom.tuning.results import ResultStore
+from darkroom.tuning.rows import TrainRows, numbered
+from darkroom.tuning.search import Found, search
+from darkroom.tuning.spark_fits import FEATURES, SparkFits, training_frame
 from darkroom.tuning.task_fits import TaskFits
 
 pytestmark = pytest.mark.integration
@@ -79,6 +87,7 @@ def train_rows(
         images=images,
         width=width,
         frame=numbered(given, labels, tuning),
+        identity=f"toy, seed {tuning.seed}",
     )
 
 
@@ -91,6 +100,11 @@ def mixed_rows(spark: SparkSession, tuning: TuningConfig, labels: tuple[str, ...
 def clouds(spark: SparkSession) -> DataFrame:
     """Separable rows."""
     return spark.createDataFrame(separable(), SCHEMA).coalesce(1).cache()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ResultStore:
+    return ResultStore(tmp_path / "trials")
 
 
 @pytest.fixture
@@ -111,15 +125,18 @@ def test_folds_are_the_hash_of_seed_and_group(clouds: DataFrame) -> None:
 
 
 def test_the_best_parameter_is_found_and_every_score_is_known(
-    clouds: DataFrame, monkeypatch: pytest.MonkeyPatch, told: pytest.LogCaptureFixture
+    clouds: DataFrame,
+    store: ResultStore,
+    monkeypatch: pytest.MonkeyPatch,
+    told: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(task_fits, "PROGRESS_SECONDS", 600)
+    monkeypatch.setattr(progress, "PROGRESS_SECONDS", 600)
     tuning = config(reg_params=(CRUSHING, 0.01))
-    found = search(train_rows(clouds, tuning), tuning)
+    found = search(train_rows(clouds, tuning), tuning, store)
     right = Counter(fold_of(row[1], 7, 3) for row in separable() if row[2] == "right")
     total = Counter(fold_of(row[1], 7, 3) for row in separable())
     shares = tuple(right[fold] / total[fold] for fold in range(3))
-    assert [trial.reg_param for trial in found.trials] == [0.01, CRUSHING]
+    assert [trial.point.reg_param for trial in found.trials] == [0.01, CRUSHING]
     assert found.trials[0].scores == (1.0, 1.0, 1.0)
     assert found.trials[1].scores == pytest.approx(shares)
     assert found.trials[1].mean == pytest.approx(np.mean(shares))
@@ -128,37 +145,46 @@ def test_the_best_parameter_is_found_and_every_score_is_known(
     assert (found.best.backbone, found.best.backbone_key) == ("toy", "toy-key")
     assert told.messages == [
         "toy: 60 x 2 features, 0.0 MiB, at most 256.0 MiB: each fit is one Spark task",
-        "toy: 2 trials x 3 folds: 6 of 6 fits done",
-        "toy: the best on all folds: 1 of 1 fits done",
+        "toy: 2 trials x 3 folds: 6 of 6 fits done, 2 of 2 trials, best accuracy 1.0000 "
+        "(regParam=0.01 l1=0)",
     ]
 
 
-def test_the_macro_metric_of_the_larger_class_alone_is_half_its_recall(clouds: DataFrame) -> None:
+def test_the_macro_metric_of_the_larger_class_alone_is_half_its_recall(
+    clouds: DataFrame, store: ResultStore
+) -> None:
     tuning = config(reg_params=(CRUSHING,), metric="macro_recall", folds=2)
-    assert search(train_rows(clouds, tuning), tuning).best.scores == (0.5, 0.5)
+    assert search(train_rows(clouds, tuning), tuning, store).best.scores == (0.5, 0.5)
 
 
 def test_of_equal_means_the_smaller_parameters_win_whoever_fits(
-    clouds: DataFrame, told: pytest.LogCaptureFixture
+    clouds: DataFrame, store: ResultStore, told: pytest.LogCaptureFixture
 ) -> None:
     tuning = config(folds=2, reg_params=(0.01,), elastic_net_params=(0.5, 0.0), max_iterations=2)
-    found = search(train_rows(clouds, tuning), tuning)
-    assert [trial.elastic_net_param for trial in found.trials] == [0.0, 0.5]
+    found = search(train_rows(clouds, tuning), tuning, store)
+    assert [trial.point.elastic_net_param for trial in found.trials] == [0.0, 0.5]
     assert {trial.mean for trial in found.trials} == {1.0}
     assert found.best == found.trials[0]
-    assert "toy: 60 x 2 features, 0.0 MiB: Spark ML fits what has L1 (trials: 1)" in told.messages
+    assert "toy: 60 x 2 features, 0.0 MiB: Spark ML fits what has L1" in told.messages
 
 
 @pytest.mark.parametrize(
-    ("labels", "reg_params"), [(("a", "b"), (0.1,)), (("a", "b", "c"), (0.0, 0.01, 10.0))]
+    ("labels", "reg_params"),
+    [
+        (("a", "b"), (0.1,)),
+        pytest.param(("a", "b", "c"), (0.0, 0.01, 10.0), marks=pytest.mark.long),
+    ],
 )
 def test_coefficients_and_probabilities_are_spark_mls(
-    spark: SparkSession, labels: tuple[str, ...], reg_params: tuple[float, ...]
+    spark: SparkSession,
+    store: ResultStore,
+    labels: tuple[str, ...],
+    reg_params: tuple[float, ...],
 ) -> None:
     """Coefficients per unit of deviation within 0.01 of the largest, probabilities within 0.001."""
     tuning = config(max_iterations=60)
     rows = mixed_rows(spark, tuning, labels)
-    ours, theirs = TaskFits(rows, tuning), SparkFits(rows, tuning)
+    ours, theirs = TaskFits(rows, tuning, store), SparkFits(rows, tuning, store)
     vectors = np.array([row[3] for row in mixed(labels)], np.float32)
     deviation = vectors.std(axis=0)[:, np.newaxis]
     for reg_param in reg_params:
@@ -177,7 +203,9 @@ def centred(kernel: NDArray[np.float64]) -> NDArray[np.float64]:
     return own
 
 
-def test_scores_and_winner_are_those_of_sparks_cross_validator(spark: SparkSession) -> None:
+def test_scores_and_winner_are_those_of_sparks_cross_validator(
+    spark: SparkSession, store: ResultStore
+) -> None:
     labels = ("a", "b", "c")
     tuning = config(folds=2, reg_params=(0.1, 3.0), max_iterations=20)
     rows = mixed_rows(spark, tuning, labels)
@@ -193,16 +221,20 @@ def test_scores_and_winner_are_those_of_sparks_cross_validator(spark: SparkSessi
         foldCol=FOLD,
         parallelism=2,
     ).fit(data)
-    found = search(rows, tuning)
+    found = search(rows, tuning, store)
     assert [trial.mean for trial in found.trials] == pytest.approx(theirs.avgMetrics)
     assert [trial.std for trial in found.trials] == pytest.approx(theirs.stdMetrics)
     best: Any = theirs.bestModel
-    assert found.best.reg_param == best.getRegParam()
+    assert found.best.point.reg_param == best.getRegParam()
     assert 0.5 < min(theirs.avgMetrics) < max(theirs.avgMetrics) < 1
 
 
+@pytest.mark.long
 def test_a_class_that_a_fold_lacks_still_has_its_place_whoever_fits(
-    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, told: pytest.LogCaptureFixture
+    spark: SparkSession,
+    store: ResultStore,
+    monkeypatch: pytest.MonkeyPatch,
+    told: pytest.LogCaptureFixture,
 ) -> None:
     """What is too large for a task is fitted by Spark ML, with the same result."""
     lonely, *rest = separable()
@@ -210,10 +242,10 @@ def test_a_class_that_a_fold_lacks_still_has_its_place_whoever_fits(
     given = spark.createDataFrame([*rights, lonely], SCHEMA).coalesce(1).cache()
     tuning = config(folds=2, reg_params=(0.1,), max_iterations=10)
     rows = train_rows(given, tuning, images=41)
-    tasks = search(rows, tuning)
+    tasks = search(rows, tuning, store)
     monkeypatch.setattr("darkroom.tuning.search.matrix_limit", lambda _: 41 * 2 * 4 - 1)
-    distributed = search(rows, tuning)
-    assert told.messages[-1] == (
+    distributed = search(rows, tuning, store)
+    assert told.messages[-2] == (
         "toy: 41 x 2 features, 0.0 MiB, more than the 0.0 MiB of a task: Spark ML fits"
     )
 
@@ -221,7 +253,12 @@ def test_a_class_that_a_fold_lacks_still_has_its_place_whoever_fits(
     others = sum(fold_of(row[1], 7, 2) == lonely_fold for row in rights)
     assert tasks.best.scores[lonely_fold] == pytest.approx(others / (others + 1))
     assert tasks.best.scores[1 - lonely_fold] == 1.0
-    assert (distributed.trials, distributed.best) == (tasks.trials, tasks.best)
+    for trial, other in zip(distributed.trials, tasks.trials, strict=True):
+        assert (trial.point, trial.scores) == (other.point, other.scores)
+        for ours, theirs in zip(trial.fits, other.fits, strict=True):
+            assert ours.scores == pytest.approx(theirs.scores, abs=0.01)
+    assert tasks.head is not None
+    assert distributed.head is not None
     assert tasks.head.kernel.shape == distributed.head.kernel.shape == (2, 2)
     vectors = np.array([lonely[3], rights[0][3]], np.float32)
     gap = tasks.head.probabilities(vectors) - distributed.head.probabilities(vectors)
@@ -234,46 +271,165 @@ def test_a_class_that_a_fold_lacks_still_has_its_place_whoever_fits(
 
 @pytest.mark.parametrize("kind", [TaskFits, SparkFits])
 def test_order_and_partitions_of_the_rows_do_not_change_one_bit(
-    clouds: DataFrame, kind: type[TaskFits] | type[SparkFits]
+    clouds: DataFrame, tmp_path: Path, kind: type[TaskFits] | type[SparkFits]
 ) -> None:
     tuning = config(folds=2, max_iterations=5)
     heads = []
-    for given in (clouds, clouds.orderBy("label").repartition(7)):
-        head = kind(train_rows(given, tuning), tuning).refit(Point(0.01, 0.0))
+    for n, given in enumerate((clouds, clouds.orderBy("label").repartition(7))):
+        store = ResultStore(tmp_path / str(n))
+        head = kind(train_rows(given, tuning), tuning, store).refit(Point(0.01, 0.0))
         heads.append((head.kernel.tobytes(), head.bias.tobytes()))
     assert heads[0] == heads[1]
 
 
-def test_the_log_tells_how_far_the_fits_are(
-    clouds: DataFrame, monkeypatch: pytest.MonkeyPatch, told: pytest.LogCaptureFixture
+def searched(spark: SparkSession, store: ResultStore, **changes: Any) -> Found:
+    """A search over three classes that is over at once."""
+    labels = ("a", "b", "c")
+    tuning = config(**({"folds": 2, "reg_params": (0.1, 3.0), "max_iterations": 5} | changes))
+    return search(mixed_rows(spark, tuning, labels), tuning, store)
+
+
+def test_what_is_known_is_not_fitted_again(
+    spark: SparkSession, store: ResultStore, told: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(task_fits, "PROGRESS_SECONDS", 0.05)
-    context = clouds.sparkSession.sparkContext
+    first = searched(spark, store)
+    files = set(store.folder.rglob("*.json"))
+    assert len(files) == 4
+    times = {file: file.stat().st_mtime_ns for file in files}
 
-    def sleep(seconds: float) -> float:
-        time.sleep(seconds)
-        return seconds
-
-    with task_fits._watched(context, "naps", 4):
-        assert context.parallelize([0.1, 1.0, 0.1, 1.0], 4).map(sleep).count() == 4
-    counts = [int(message.split()[1]) for message in told.messages]
-    assert counts == sorted(counts)
-    assert counts[-1] == 4
-    assert {2, 3} & set(counts)
-    assert context.getLocalProperty("spark.jobGroup.id") is None
-
-
-def test_an_eighth_of_the_heap_may_be_shared(spark: SparkSession) -> None:
-    assert matrix_limit(spark) == 256 * 1024**2
+    again = searched(spark, store, metric="log_loss")
+    assert [trial.fits for trial in again.trials] == [trial.fits for trial in first.trials]
+    told.clear()
+    more = searched(spark, store, reg_params=(0.1, 1.0, 3.0))
+    assert "toy: 4 of 6 fits are known" in told.messages
+    assert len(set(store.folder.rglob("*.json")) - files) == 2
+    assert {file: file.stat().st_mtime_ns for file in files} == times
+    assert more.trials[0] == first.trials[0]
+    searched(spark, store, seed=8)
+    assert len(set(store.folder.rglob("*.json"))) == 6 + 4
 
 
-def test_tasks_refuse_what_their_solver_can_not(clouds: DataFrame) -> None:
+def fitted_by(kind: type[HeadFit]) -> Callable[[TaskFits, Point], HeadFit]:
+    """Lets the workers run a class of a test's own, which travels with the task."""
+    return lambda fits, point: kind(classes=3, point=point, max_iterations=5)
+
+
+def test_a_fit_that_fails_is_a_failed_trial_and_is_tried_again_next_time(
+    spark: SparkSession, store: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(HeadFit):
+        def without_fold(self, examples: Any, fold: int) -> Any:
+            if self.point.reg_param == 3.0 and fold == 1:
+                raise MemoryError("no room for the fold")
+            return {"accuracy": float("nan") if self.point.reg_param == 1.0 else 0.5}
+
+    fits_rightly = TaskFits._head_fit
+    monkeypatch.setattr(TaskFits, "_head_fit", fitted_by(Failing))
+    found = searched(spark, store, reg_params=(0.1, 1.0, 3.0))
+    assert [trial.error for trial in found.trials] == [
+        None,
+        "fold 0: accuracy is nan",
+        "fold 1: MemoryError: no room for the fold",
+    ]
+    assert found.best == found.trials[0]
+    monkeypatch.setattr(TaskFits, "_head_fit", fits_rightly)
+    again = searched(spark, store, reg_params=(0.1, 1.0, 3.0))
+    assert [trial.error for trial in again.trials] == [None] * 3
+    assert again.trials[0] == found.trials[0]
+    assert again.trials[2].fits[0] == found.trials[2].fits[0]
+
+
+@pytest.mark.parametrize("times", [1, pytest.param(9, marks=pytest.mark.long)])
+def test_a_killed_worker_loses_no_trial(
+    spark: SparkSession,
+    store: ResultStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    times: int,
+) -> None:
+    """Killed once, a worker's fit is made again; killed every time, it is a failed trial."""
+    marks, refit = tmp_path / "marks", tmp_path / "refit"
+    marks.mkdir()
+
+    class Deadly(HeadFit):
+        def without_fold(self, examples: Any, fold: int) -> Any:
+            if self.point.reg_param == 3.0 and fold == 1 and len(list(marks.iterdir())) < times:
+                (marks / f"{time.time_ns()}").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return {"accuracy": 0.5}
+
+        def on_all(self, examples: Any) -> Head:
+            if not refit.exists():
+                refit.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().on_all(examples)
+
+    monkeypatch.setattr(TaskFits, "_head_fit", fitted_by(Deadly))
+    found = searched(spark, store)
+    assert found.head is not None
+    assert [trial.point.reg_param for trial in found.trials] == [0.1, 3.0]
+    assert found.trials[0].scores == (0.5, 0.5)
+    if times == 1:
+        assert found.trials[1].scores == (0.5, 0.5)
+    else:
+        assert found.trials[1].error == (
+            "fold 1: its worker was lost: Python worker exited unexpectedly (crashed)"
+        )
+        assert found.trials[1].fits[0].scores == {"accuracy": 0.5}
+    assert len(list(marks.iterdir())) == min(times, 3)
+
+
+def test_a_search_of_several_heads_by_any_metric(spark: SparkSession, store: ResultStore) -> None:
+    heads = ("logistic_regression", "linear_svm", "mlp")
+    found = searched(
+        spark, store, heads=heads, hidden_units=(4,), reg_params=(0.01,), metric="log_loss"
+    )
+    assert [trial.point.head for trial in found.trials] == list(heads)
+    assert found.best.mean == min(trial.mean for trial in found.trials)
+    assert all(trial.error is None for trial in found.trials)
+    drawn = searched(spark, store, search="random", trials=1)
+    assert len(drawn.trials) == 1
+
+
+def test_rows_that_are_too_many_for_a_head_are_refused_before_anything_is_fitted(
+    spark: SparkSession, store: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("darkroom.tuning.search.matrix_limit", lambda _: 1000)
+    with pytest.raises(DataError) as refused:
+        searched(spark, store, heads=("logistic_regression", "mlp"))
+    assert str(refused.value) == (
+        "toy: 90 x 3 features, 0.0 MiB, are more than the 0.0 MiB that a task may hold, and mlp "
+        "is fitted in one: raise spark.driver.memory and spark.executor.memory, or take "
+        "logistic_regression"
+    )
+    assert not store.folder.exists()
+
+
+def test_an_adaptive_search_tells_of_all_its_rounds(
+    spark: SparkSession, store: ResultStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "PROGRESS_SECONDS", 600)
+    labels = ("a", "b", "c")
+    told: list[str] = []
+    tuning = config(
+        folds=2,
+        reg_params=Range(min=1e-3, max=10.0),
+        max_iterations=5,
+        search="adaptive",
+        trials=6,
+    )
+    found = search(mixed_rows(spark, tuning, labels), tuning, store, told.append)
+    assert len(found.trials) == 6
+    assert [line.partition(", best")[0] for line in told] == [
+        "toy: 6 trials x 2 folds: 8 of 12 fits done, 4 of 6 trials",
+        "toy: 6 trials x 2 folds: 12 of 12 fits done, 6 of 6 trials",
+    ]
+    assert told[-1].endswith(f"best accuracy {found.best.mean:.4f} ({found.best.point})")
+    again = search(mixed_rows(spark, tuning, labels), tuning, store)
+    assert again.trials == found.trials
+
+
+def test_tasks_refuse_what_their_solver_can_not(clouds: DataFrame, store: ResultStore) -> None:
     tuning = config()
-    with pytest.raises(ValueError, match=r"elastic_net_param=0\.5\): .* knows no L1$"):
-        TaskFits(train_rows(clouds, tuning), tuning).refit(Point(0.1, 0.5))
-
-
-def test_a_partition_holds_sixty_four_mebibytes() -> None:
-    assert partitions_for(0, 256) == 1
-    assert partitions_for(32_768, 256) == 1
-    assert partitions_for(32_769, 256) == 2
+    with pytest.raises(ValueError, match=r"elastic_net_param=0\.5, .*: .* knows no L1$"):
+        TaskFits(train_rows(clouds, tuning), tuning, store).run([Fit(Point(0.1, 0.5), 0)])

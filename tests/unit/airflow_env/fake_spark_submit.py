@@ -22,6 +22,7 @@ from darkroom.contract import (
     Verdict,
     Workspace,
 )
+from darkroom.contract.workspace import write_atomically
 
 DECISION = GateDecision(
     candidate="d1",
@@ -113,6 +114,11 @@ def main(arguments: list[str]) -> int:
         time.sleep(scenario["sleep"])
     if "crash" in scenario:
         return int(scenario["crash"])
+    place = Workspace(Path(options["--workspace"][0]))
+    folder = place.run(Path(options["--config"][0]).stem, options["--run-id"][0])
+    for line in scenario.get("progress", []):
+        write_atomically(folder.progress_file(stage), line)
+        time.sleep(0.5)
     values = {"status": "done", "summary": f"{stage} is done", **scenario}
     result = StageResult(
         stage=stage,
@@ -123,8 +129,6 @@ def main(arguments: list[str]) -> int:
         permanent=values.get("permanent", False),
         seconds=0.25,
     )
-    place = Workspace(Path(options["--workspace"][0]))
-    folder = place.run(Path(options["--config"][0]).stem, options["--run-id"][0])
     folder.write(result, options.get("--backbone", [None])[0])
     return int(values.get("exit", 4 if result.status is StageStatus.FAILED else 0))
 

@@ -16,6 +16,7 @@ from airflow.sdk.exceptions import (
 )
 
 from darkroom_airflow.links import MlflowLink, ReportLink
+from darkroom_airflow.operators import progress
 from darkroom_airflow.operators.register import RegisterOperator
 from darkroom_airflow.operators.stage import StageOperator
 from darkroom_airflow.pipelines import PROJECT
@@ -69,6 +70,45 @@ def test_the_result_is_the_return_value_and_its_summary_an_xcom(spark: FakeSpark
     assert value["status"] == "done"
     assert value["report"] == "data_docs/a/index.html"
     assert world.xcoms == {"summary": "all well"}
+
+
+def test_how_far_a_running_stage_is_can_be_seen(
+    spark: FakeSpark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "PROGRESS_SECONDS", 0.05)
+    old = tmp_path / "workspace/runs/signs" / SAFE_RUN / "tune.progress"
+    old.parent.mkdir(parents=True)
+    old.write_text("of an earlier try")
+    spark.play({"tune": {"progress": ["1 of 6 fits done", "5 of 6 fits done"]}})
+    world, seen = World(), []
+    world.context["ti"].xcom_push = lambda key, value: seen.append((key, value))
+
+    stage("tune").execute(world.context)
+
+    assert seen == [
+        ("progress", "1 of 6 fits done"),
+        ("progress", "5 of 6 fits done"),
+        ("summary", "tune is done"),
+    ]
+
+
+def test_progress_that_cannot_be_shown_stops_no_stage(
+    spark: FakeSpark, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "PROGRESS_SECONDS", 0.05)
+    spark.play({"tune": {"progress": ["1 of 6 fits done"]}})
+    world = World()
+
+    def push(key: str, value: str) -> None:
+        if key == "progress":
+            raise OSError("no API server")
+        world.xcoms[key] = value
+
+    world.context["ti"].xcom_push = push
+    stage("tune").execute(world.context)
+
+    assert world.xcoms == {"summary": "tune is done"}
+    assert capsys.readouterr().out.count("progress is not shown: OSError: no API server") == 1
 
 
 def test_mapped_tasks_of_one_stage_have_results_of_their_own(

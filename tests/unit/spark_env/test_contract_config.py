@@ -131,6 +131,66 @@ def test_integers_are_accepted_where_numbers_are_wanted() -> None:
             changed(split__duplicate_distance=12),
             "split.duplicate_distance = 12: give a number of bits from 0 to 11",
         ),
+        (
+            changed(tuning__metric="acuracy"),
+            "tuning.metric = 'acuracy': there is no such choice, did you mean accuracy or auc?",
+        ),
+        (changed(tuning__heads=[]), "tuning.heads = []: give at least one value to try"),
+        (
+            changed(tuning__heads=["mlpp"]),
+            "tuning.heads = 'mlpp': there is no such choice, did you mean mlp?",
+        ),
+        (
+            changed(tuning__hidden_units=[8]),
+            "tuning.hidden_units = (8,): only the head mlp has it: add mlp to tuning.heads or "
+            "leave it out",
+        ),
+        (
+            changed(tuning__heads=["mlp"], tuning__elastic_net_params=[0.5]),
+            "tuning.elastic_net_params = (0.5,): only the head logistic_regression has it: add "
+            "logistic_regression to tuning.heads or leave it out",
+        ),
+        (
+            changed(tuning__heads=["mlp"], tuning__hidden_units=[0]),
+            "tuning.hidden_units = 0: must be at least 1",
+        ),
+        (
+            changed(tuning__reg_params={"min": 0.1, "max": 1}),
+            "tuning.reg_params = '0.1..1': a grid needs a list of values: give one, or set "
+            "tuning.search",
+        ),
+        (
+            changed(tuning__reg_params={"min": 0, "max": 1}, tuning__search="random"),
+            "tuning.reg_params.min = 0.0: must be above 0, or set log: false",
+        ),
+        (
+            changed(
+                tuning__reg_params={"min": 2, "max": 1},
+                tuning__search="random",
+                tuning__trials=1,
+            ),
+            "tuning.reg_params.min = 2.0: must be below max = 1",
+        ),
+        (
+            changed(tuning__heads=["mlp"], tuning__learning_rates=[0.0]),
+            "tuning.learning_rates = 0.0: must be above 0, or nothing is learnt",
+        ),
+        (
+            changed(tuning__reg_params=[float("inf")]),
+            "tuning.reg_params = inf: give a finite number",
+        ),
+        (
+            changed(tuning__search="random"),
+            "tuning.trials = None: say how many, for tuning.search is random",
+        ),
+        (
+            changed(tuning__search="random", tuning__trials=0),
+            "tuning.trials = 0: must be at least 1",
+        ),
+        (
+            changed(tuning__trials=3),
+            "tuning.trials = 3: a grid tries every combination: leave it out, or set tuning.search",
+        ),
         (changed(tuning__folds=True), "tuning.folds = True: give a whole number"),
         (changed(tuning__folds=1), "tuning.folds = 1: must be at least 2"),
         (changed(tuning__reg_params=0.1), "tuning.reg_params = 0.1: give a list"),

@@ -55,7 +55,8 @@ def report(predictions: list[Prediction] = PREDICTIONS) -> ReportData:
         untested_classes=(),
         baseline=None,
     )
-    trial = {"backbone": "embedded", "elastic_net_param": 0.0, "mean": 0.5, "std": 0.1}
+    trial = {"backbone": "embedded", "tried": "regParam=0.1 l1=0", "mean": 0.5, "std": 0.1}
+    best = {**trial, "tried": "regParam=0.01 l1=0", "mean": 0.625}
     return ReportData(
         pipeline="signs",
         run_id=HOSTILE,
@@ -66,10 +67,9 @@ def report(predictions: list[Prediction] = PREDICTIONS) -> ReportData:
         tuning={
             "metric": "accuracy",
             "mlflow_run_id": "abc",
-            "backbone": "embedded",
-            "reg_param": 0.01,
-            "elastic_net_param": 0.0,
-            "trials": [{**trial, "reg_param": 0.1}, {**trial, "reg_param": 0.01, "mean": 0.625}],
+            **best,
+            "trials": [trial, best],
+            "failed_trials": [{**trial, "error": "fold 1: MemoryError"}],
         },
         ingest={
             "images_snapshot": 11,
@@ -132,7 +132,18 @@ def test_the_page_has_the_verdict_its_reasons_and_every_part() -> None:
         (" (chosen)", "0.6250"),
         ("", "0.5000"),
     ]
+    assert "<p>1 more failed, the first by: fold 1: MemoryError</p>" in trials
     assert page.index("(90.0 %)") < page.index("(75.0 %)")
+
+
+def test_of_a_loss_the_lower_mean_comes_first() -> None:
+    data = report()
+    page = render(replace(data, tuning={**data.tuning, "metric": "log_loss"}))
+    section = page[page.index("<h2>Trials") : page.index("<h2>Data")]
+    assert re.findall(r">(0\.\d{4})</td><td class=\"number\">0.1000<", section) == [
+        "0.5000",
+        "0.6250",
+    ]
 
 
 def test_the_champion_stands_beside_the_candidate() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from darkroom.contract import DarkroomError
 from darkroom.tuning.export import check_parity, portable_model
-from darkroom.tuning.heads import Head
+from darkroom.tuning.head import Head
 
 HEAD = Head(
     kernel=np.array([[0.01, 0.0], [0.0, 0.02], [0.0, 0.0]]),
@@ -40,6 +40,23 @@ def test_the_exported_model_is_backbone_then_softmax() -> None:
     assert model.input.name == "pixels"
     assert model.input.shape == (None, 4, 6, 3)
     assert model.output.dtype == "float32"
+
+
+def test_a_hidden_layer_is_exported_too() -> None:
+    random = np.random.default_rng(2)
+    deep = Head(
+        kernel=random.normal(size=(5, 2)),
+        bias=random.normal(size=2),
+        hidden_kernel=random.normal(size=(3, 5)) / 100,
+        hidden_bias=random.normal(size=5),
+    )
+    pixels = random.uniform(0, 255, (4, 4, 6, 3)).astype(np.float32)
+    expected = deep.probabilities(pixels.mean(axis=(1, 2)))
+    model = portable_model(MeanColour(), deep)
+    np.testing.assert_allclose(model(pixels).numpy(), expected, atol=1e-5)
+    hidden = np.maximum(pixels.mean(axis=(1, 2)) @ deep.hidden_kernel + deep.hidden_bias, 0)
+    odds = np.exp(hidden @ deep.kernel + deep.bias)
+    np.testing.assert_allclose(expected, odds / odds.sum(axis=1, keepdims=True), atol=1e-5)
 
 
 def test_equal_probabilities_agree() -> None:

@@ -11,11 +11,14 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from darkroom.tuning.heads import Examples, Head, HeadFit, fit_head
+from darkroom.contract import HeadKind
+from darkroom.tuning.head import Head
+from darkroom.tuning.head_fits import Examples, HeadFit, fit_head
+from darkroom.tuning.points import Point
 
 IMPORTED = """
 import sys
-import darkroom.tuning.heads
+import darkroom.tuning.head_fits
 print([name for name in ("keras", "mlflow", "pyspark", "tensorflow") if name in sys.modules])
 """
 
@@ -51,7 +54,7 @@ def minimum(vectors: Any, truths: Any, classes: int, reg_param: float) -> NDArra
 @pytest.mark.parametrize("reg_param", [0.0, 0.01, 1.0, 30.0])
 def test_a_head_is_the_minimum_of_its_objective(classes: int, reg_param: float) -> None:
     vectors, truths = clouds(classes)
-    fit = HeadFit(classes=classes, reg_param=reg_param, max_iterations=500)
+    fit = HeadFit(classes=classes, point=Point(reg_param), max_iterations=500)
     head = fit_head(vectors, truths, fit)
     expected = minimum(vectors, truths, classes, reg_param)
     np.testing.assert_allclose(head.probabilities(vectors), expected, atol=2e-4)
@@ -61,7 +64,7 @@ def test_a_head_is_the_minimum_of_its_objective(classes: int, reg_param: float) 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_a_crushing_regularisation_leaves_the_shares_of_the_classes(classes: int) -> None:
     vectors, truths = clouds(classes)
-    fit = HeadFit(classes=classes, reg_param=1e6, max_iterations=20)
+    fit = HeadFit(classes=classes, point=Point(1e6), max_iterations=20)
     shares = np.bincount(truths) / len(truths)
     found = fit_head(vectors, truths, fit).probabilities(vectors)
     np.testing.assert_allclose(found, np.tile(shares, (len(truths), 1)), atol=1e-4)
@@ -70,7 +73,7 @@ def test_a_crushing_regularisation_leaves_the_shares_of_the_classes(classes: int
 def test_fitting_twice_gives_the_same_bits_and_changes_no_input() -> None:
     vectors, truths = clouds(3)
     before = vectors.tobytes(), truths.tobytes()
-    fit = HeadFit(classes=3, reg_param=0.01, max_iterations=50)
+    fit = HeadFit(classes=3, point=Point(0.01), max_iterations=50)
     first, second = (fit_head(vectors, truths, fit) for _ in range(2))
     assert (first.kernel.tobytes(), first.bias.tobytes()) == (
         second.kernel.tobytes(),
@@ -81,7 +84,7 @@ def test_fitting_twice_gives_the_same_bits_and_changes_no_input() -> None:
 
 def test_a_class_without_an_image_is_never_predicted() -> None:
     vectors, truths = clouds(2)
-    fit = HeadFit(classes=4, reg_param=0.01, max_iterations=50)
+    fit = HeadFit(classes=4, point=Point(0.01), max_iterations=50)
     head = fit_head(vectors, truths * 2, fit)
     shares = head.probabilities(vectors)
     np.testing.assert_array_equal(shares[:, [1, 3]], np.zeros((len(truths), 2)))
@@ -103,10 +106,46 @@ def test_a_fold_is_scored_by_what_the_others_teach() -> None:
         truths=np.array([0, 1, 1, 0]),
         folds=np.array([0, 0, 1, 1]),
     )
-    fit = HeadFit(classes=2, reg_param=0.1, max_iterations=20)
-    assert [fit.without_fold(examples, fold, "accuracy") for fold in (0, 1)] == [0.0, 0.0]
+    fit = HeadFit(classes=2, point=Point(0.1), max_iterations=20)
+    assert [fit.without_fold(examples, fold)["accuracy"] for fold in (0, 1)] == [0.0, 0.0]
     same = Examples(vectors=examples.vectors, truths=np.array([0, 1, 0, 1]), folds=examples.folds)
-    assert [fit.without_fold(same, fold, "macro_f1") for fold in (0, 1)] == [1.0, 1.0]
+    scores = fit.without_fold(same, 1)
+    assert (scores["macro_f1"], scores["auc"]) == (1.0, 1.0)
+    assert 0 < scores["log_loss"] < np.log(2)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("kind", [HeadKind.LINEAR_SVM, HeadKind.MLP])
+def test_other_heads_learn_and_are_the_same_twice(kind: HeadKind, classes: int) -> None:
+    vectors, truths = clouds(classes, images=240)
+    point = Point(0.001, 0.0, kind, 8 if kind is HeadKind.MLP else 0, 0.01)
+    fit = HeadFit(classes=classes + 1, point=point, max_iterations=200, seed=3)
+    first, second = (fit_head(vectors, truths, fit) for _ in range(2))
+    assert first.kernel.tobytes() == second.kernel.tobytes()
+    shares = first.probabilities(vectors)
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    np.testing.assert_array_equal(shares[:, classes], 0)
+    logistic = fit_head(
+        vectors, truths, HeadFit(classes=classes, point=Point(0.001), max_iterations=200)
+    )
+    (ours, theirs) = (float((head.predict(vectors) == truths).mean()) for head in (first, logistic))
+    assert ours >= theirs - 0.05
+    loss = -np.log(shares[np.arange(len(truths)), truths]).mean()
+    assert loss < 0.95 * np.log(classes)
+
+
+def test_a_support_vector_machine_decides_as_scikit_learns() -> None:
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import LinearSVC
+
+    vectors, truths = clouds(3)
+    point = Point(0.02, 0.0, HeadKind.LINEAR_SVM)
+    head = fit_head(vectors, truths, HeadFit(classes=3, point=point, max_iterations=500))
+    known = make_pipeline(StandardScaler(), LinearSVC(C=1 / (0.02 * len(truths)), dual=False))
+    np.testing.assert_array_equal(
+        head.predict(vectors), known.fit(vectors.astype(float), truths).predict(vectors)
+    )
 
 
 def test_a_worker_that_fits_imports_no_heavy_library() -> None:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 from darkroom.backbones.libraries import import_tensorflow
 from darkroom.contract import ConfigError, DarkroomError
 from darkroom.contract.names import near_matches
+from darkroom.contract.workspace import write_atomically
+from darkroom.ml.attempts import run_all
 from darkroom.ml.engines import Engine, prepare
 from darkroom.ml.training.fit_params import FIT_FIELD, FitParams, KerasObject
 from darkroom.ml.training.folder import engines_beside
@@ -239,23 +241,38 @@ def _train(
     for made in (cache, _network_file(folder, 0).parent):
         made.mkdir()
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        task = _task()
-        for n in _indices(batches):
-            target = _network_file(folder, n)
-            # Spark may run a task twice: each attempt writes a file of its own.
-            scratch = target.with_stem(f".{n}-{task.taskAttemptId()}")
-            try:
-                history = train(trials[n], rows[n], scratch, task.cpus())
-                # Where TensorFlow runs already: the driver then finds all it needs without it.
-                prepare(scratch, cache, engines[n])
-                os.replace(scratch, target)
-                yield _answer(n, json.dumps(history), None)
-            except Exception as error:
-                scratch.unlink(missing_ok=True)
-                yield _answer(n, None, said(error))
+    def answer_of(n: int) -> tuple[str | None, str | None]:
+        task, target = _task(), _network_file(folder, n)
+        # Spark may run a task twice: each attempt writes a file of its own.
+        scratch = target.with_stem(f".{n}-{task.taskAttemptId()}")
+        try:
+            history = train(trials[n], rows[n], scratch, task.cpus())
+            # Where TensorFlow runs already: the driver then finds all it needs without it.
+            prepare(scratch, cache, engines[n])
+            os.replace(scratch, target)
+            return json.dumps(history), None
+        except Exception as error:
+            scratch.unlink(missing_ok=True)
+            return None, said(error)
 
-    return _run(spark, len(trials), run, tasks=len(trials))
+    def run_job(numbers: Sequence[int]) -> dict[int, tuple[str | None, str | None]]:
+        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for place in _indices(batches):
+                value, error = answer_of(numbers[place])
+                # Not lost with the job if a neighbour's worker is killed.
+                write_atomically(_answer_file(folder, numbers[place]), json.dumps((value, error)))
+                yield _answer(place, value, error)
+
+        answers = _run(spark, len(numbers), run, tasks=len(numbers))
+        return dict(zip(numbers, answers, strict=True))
+
+    def stored(numbers: Sequence[int]) -> dict[int, tuple[str | None, str | None]]:
+        files = {n: _answer_file(folder, n) for n in numbers}
+        found = {n: json.loads(file.read_text()) for n, file in files.items() if file.exists()}
+        return {n: (value, error) for n, (value, error) in found.items()}
+
+    answers, lost = run_all(range(len(trials)), run_job, stored)
+    return [answers[n] if n in answers else (None, lost[n]) for n in range(len(trials))]
 
 
 def _task() -> TaskContext:
@@ -268,6 +285,10 @@ def _task() -> TaskContext:
 
 def _network_file(folder: Path, n: int) -> Path:
     return folder / "networks" / f"{n}.keras"
+
+
+def _answer_file(folder: Path, n: int) -> Path:
+    return _network_file(folder, n).with_suffix(".json")
 
 
 def _outcome(

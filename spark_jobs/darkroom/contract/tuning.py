@@ -1,0 +1,177 @@
+"""What of a pipeline's file says how to search for its head."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from darkroom.contract.checks import at_least, no_repeats, one_of, share
+from darkroom.contract.errors import ConfigError
+from darkroom.contract.names import METRICS
+
+AUC = "auc"
+LOG_LOSS = "log_loss"
+TUNING_METRICS = (*METRICS, LOG_LOSS, AUC)
+"""What trials can be compared by."""
+
+_LOWER_IS_BETTER = (LOG_LOSS,)
+
+
+def worth(metric: str, value: float) -> float:
+    """A score as a number that is higher the better the score is, whatever the metric.
+
+    Args:
+        metric: One of `TUNING_METRICS`.
+        value: The score, not NaN.
+    """
+    return -value if metric in _LOWER_IS_BETTER else value
+
+
+class HeadKind(StrEnum):
+    """What is trained on feature vectors."""
+
+    LOGISTIC_REGRESSION = "logistic_regression"
+    LINEAR_SVM = "linear_svm"
+    MLP = "mlp"
+
+
+class SearchMethod(StrEnum):
+    """How the trials are chosen."""
+
+    GRID = "grid"
+    """Every combination."""
+    RANDOM = "random"
+    """So many of them, drawn by the seed."""
+    ADAPTIVE = "adaptive"
+    """So many of them, each few chosen by what the ones before have shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """Numbers to draw from.
+
+    Attributes:
+        min: Smallest.
+        max: Largest.
+        log: Whether to draw evenly by order of magnitude.
+    """
+
+    min: float
+    max: float
+    log: bool = True
+
+    def check(self, name: str) -> None:
+        """Refuses a range that holds nothing.
+
+        Args:
+            name: Dotted name of the field.
+
+        Raises:
+            ConfigError: Its bounds are in the wrong order, or have no logarithm.
+        """
+        if not self.min < self.max:
+            raise ConfigError(f"{name}.min", self.min, f"must be below max = {self.max:g}")
+        if self.log and self.min <= 0:
+            raise ConfigError(f"{name}.min", self.min, "must be above 0, or set log: false")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningConfig:
+    """The cross-validated search for the head.
+
+    Attributes:
+        folds: Number of cross-validation folds.
+        metric: What the folds' validation parts are compared by, one of `TUNING_METRICS`.
+        heads: What to train, of `HeadKind`.
+        reg_params: Strengths of the regularisation to try, a list, or a `Range` to draw from.
+        elastic_net_params: Shares of L1 in it (0..1) to try; of logistic regression alone.
+        hidden_units: Widths of the hidden layer to try; of the MLP alone, which has 64 by default.
+        learning_rates: Of the MLP alone, 0.001 by default.
+        max_iterations: Upper bound of solver iterations per fit.
+        search: One of `SearchMethod`.
+        trials: How many to try with each backbone; None for a grid, which tries all.
+        seed: Seeds the folds and everything else that is random.
+    """
+
+    folds: int = 3
+    metric: str = "accuracy"
+    heads: tuple[str, ...] = (HeadKind.LOGISTIC_REGRESSION.value,)
+    reg_params: tuple[float, ...] | Range = (0.001, 0.01, 0.1)
+    elastic_net_params: tuple[float, ...] | Range = (0.0,)
+    hidden_units: tuple[int, ...] | None = None
+    learning_rates: tuple[float, ...] | Range | None = None
+    max_iterations: int = 100
+    search: str = SearchMethod.GRID.value
+    trials: int | None = None
+    seed: int = 7
+
+    def __post_init__(self) -> None:
+        at_least("tuning.folds", self.folds, 2)
+        one_of("tuning.metric", self.metric, TUNING_METRICS)
+        _listed("tuning.heads", self.heads)
+        for head in self.heads:
+            one_of("tuning.heads", head, tuple(HeadKind))
+        one_of("tuning.search", self.search, tuple(SearchMethod))
+        self._check_owners()
+        self._check_values()
+        at_least("tuning.max_iterations", self.max_iterations, 1)
+        if self.search == SearchMethod.GRID:
+            if self.trials is not None:
+                remedy = "a grid tries every combination: leave it out, or set tuning.search"
+                raise ConfigError("tuning.trials", self.trials, remedy)
+        elif self.trials is None:
+            remedy = f"say how many, for tuning.search is {self.search}"
+            raise ConfigError("tuning.trials", None, remedy)
+        else:
+            at_least("tuning.trials", self.trials, 1)
+
+    def _check_owners(self) -> None:
+        """Refuses what none of the heads has."""
+        owned = {
+            "elastic_net_params": (HeadKind.LOGISTIC_REGRESSION, (0.0,)),
+            "hidden_units": (HeadKind.MLP, None),
+            "learning_rates": (HeadKind.MLP, None),
+        }
+        for name, (head, unset) in owned.items():
+            value = getattr(self, name)
+            if value != unset and head not in self.heads:
+                remedy = f"only the head {head} has it: add {head} to tuning.heads or leave it out"
+                raise ConfigError(f"tuning.{name}", value, remedy)
+
+    def _check_values(self) -> None:
+        for name in ("reg_params", "elastic_net_params", "learning_rates"):
+            values = getattr(self, name)
+            if isinstance(values, Range):
+                self._check_range(f"tuning.{name}", values)
+                values = (values.min, values.max)
+            if values is not None:
+                _listed(f"tuning.{name}", values)
+                for value in values:
+                    self._check_number(f"tuning.{name}", value)
+        if self.hidden_units is not None:
+            _listed("tuning.hidden_units", self.hidden_units)
+            for width in self.hidden_units:
+                at_least("tuning.hidden_units", width, 1)
+
+    def _check_range(self, name: str, values: Range) -> None:
+        if self.search == SearchMethod.GRID:
+            remedy = "a grid needs a list of values: give one, or set tuning.search"
+            raise ConfigError(name, f"{values.min:g}..{values.max:g}", remedy)
+        values.check(name)
+
+    def _check_number(self, name: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise ConfigError(name, value, "give a finite number")
+        at_least(name, value, 0.0)
+        if name == "tuning.elastic_net_params":
+            share(name, value)
+        if name == "tuning.learning_rates" and value == 0:
+            raise ConfigError(name, value, "must be above 0, or nothing is learnt")
+
+
+def _listed(name: str, values: Sequence[object]) -> None:
+    if not values:
+        raise ConfigError(name, [], "give at least one value to try")
+    no_repeats(name, values)
