@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from darkroom.contract import PipelineConfig, Stage
+from darkroom.contract.names import LOWER_IS_BETTER
 from darkroom_airflow.links import file_url
 from darkroom_airflow.operators.housekeeping import Housekeeping
 
@@ -45,7 +46,10 @@ APPROVE_DOC: Final = (
 
 def training_doc(config: PipelineConfig) -> str:
     """Markdown page of a training DAG."""
-    thresholds = ", ".join(f"{name} ≥ {low:g}" for name, low in config.gate.thresholds.items())
+    thresholds = ", ".join(
+        f"{name} {'≤' if name in LOWER_IS_BETTER else '≥'} {worst:g}"
+        for name, worst in config.gate.thresholds.items()
+    )
     return f"""
 ### {config.description or config.name}
 

@@ -11,6 +11,7 @@ import yaml
 
 from darkroom.contract import (
     ConfigError,
+    GateConfig,
     PipelineConfig,
     SplitConfig,
     TuningConfig,
@@ -105,7 +106,8 @@ def _values(name: str, source: SourceFolder) -> dict[str, Any]:
     accuracy = round(chance + (1 - chance) / 2, 2)
     inside = source.path.is_relative_to(PROJECT)
     # Splits go by near-duplicate group, so the held-out share is not met to the image.
-    held_out = int(total * SplitConfig().test_share / 2)
+    held_out, of_class = (int(n * SplitConfig().test_share / 2) for n in (total, smallest))
+    gate = GateConfig(thresholds={"accuracy": accuracy})
     return {
         "name": name,
         "description": f"Recognises {len(source.files)} classes of images",
@@ -119,7 +121,8 @@ def _values(name: str, source: SourceFolder) -> dict[str, Any]:
         },
         "gate": {
             "thresholds": {"accuracy": accuracy, "macro_f1": round(accuracy * 0.9, 2)},
-            "min_test_images": max(1, min(50, held_out)),
+            "min_test_images": max(1, min(gate.min_test_images, held_out)),
+            "min_class_images": max(1, min(gate.min_class_images, of_class)),
         },
     }
 

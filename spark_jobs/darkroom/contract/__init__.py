@@ -6,7 +6,6 @@ Standard library only. The Airflow side and the Spark side import nothing else o
 from darkroom.contract.config import (
     ApprovalConfig,
     FeaturesConfig,
-    GateConfig,
     MaintenanceConfig,
     PipelineConfig,
     ValidationConfig,
@@ -25,9 +24,17 @@ from darkroom.contract.errors import (
     class_and_text,
     one_line,
 )
+from darkroom.contract.gate_config import GateConfig
 from darkroom.contract.names import Engine
 from darkroom.contract.reasons import RejectReason
-from darkroom.contract.results import Check, GateDecision, StageResult, StageStatus, Verdict
+from darkroom.contract.results import (
+    Check,
+    Comparison,
+    GateDecision,
+    StageResult,
+    StageStatus,
+    Verdict,
+)
 from darkroom.contract.source import OnMissing, SourceConfig, SourceKind, SplitConfig
 from darkroom.contract.stages import Stage
 from darkroom.contract.tuning import HeadKind, Range, SearchMethod, TuningConfig
@@ -36,6 +43,7 @@ from darkroom.contract.workspace import RunFolder, Workspace
 __all__ = [
     "ApprovalConfig",
     "Check",
+    "Comparison",
     "ConfigError",
     "ConflictError",
     "DarkroomError",

@@ -11,12 +11,12 @@ from darkroom.contract.names import near_matches
 
 
 def at_least(name: str, value: float, least: float) -> None:
-    """Refuses a number below ``least``.
+    """Refuses a number below ``least``, and what is no number.
 
     Raises:
-        ConfigError: It is smaller.
+        ConfigError: It is smaller, or NaN.
     """
-    if value < least:
+    if not value >= least:
         raise ConfigError(name, value, f"must be at least {least}")
 
 

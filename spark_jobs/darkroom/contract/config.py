@@ -9,11 +9,11 @@ from typing import Any, Self
 
 from darkroom.contract.checks import at_least, no_repeats, share
 from darkroom.contract.errors import ConfigError
+from darkroom.contract.gate_config import GateConfig
 from darkroom.contract.names import (
     BACKBONES,
     IDENTIFIER,
     KERAS_BACKBONES,
-    METRICS,
     MODEL_FILE_SUFFIXES,
     SHA256,
     Engine,
@@ -116,31 +116,6 @@ class FeaturesConfig:
         if self.engine not in engines:
             remedy = f"no such engine, {near_matches(self.engine, engines)}"
             raise ConfigError("features.engine", self.engine, remedy)
-
-
-@dataclass(frozen=True, kw_only=True)
-class GateConfig:
-    """What a candidate must reach on the held-out test images.
-
-    Attributes:
-        thresholds: Smallest acceptable value (0..1) per metric; at least one.
-        min_test_images: Fewer test images than this make the verdict INCONCLUSIVE.
-        max_regression: Largest tolerated loss (0..1) of any thresholded metric against the
-            champion on the same images.
-    """
-
-    thresholds: Mapping[str, float]
-    min_test_images: int = 50
-    max_regression: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not self.thresholds:
-            raise ConfigError("gate.thresholds", {}, "name at least one, for example accuracy: 0.9")
-        for name, value in self.thresholds.items():
-            _metric("gate.thresholds", name)
-            share(f"gate.thresholds.{name}", value)
-        at_least("gate.min_test_images", self.min_test_images, 1)
-        share("gate.max_regression", self.max_regression)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,8 +243,3 @@ def check_together(configs: Iterable[PipelineConfig]) -> None:
             if count > 1:
                 users = ", ".join(c.name for c in configs if getattr(c, name) == value)
                 raise ConfigError(name, value, f"used by {count} pipelines ({users}): rename one")
-
-
-def _metric(name: str, value: str) -> None:
-    if value not in METRICS:
-        raise ConfigError(name, value, f"no such metric, {near_matches(value, METRICS)}")

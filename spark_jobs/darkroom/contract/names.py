@@ -1,10 +1,10 @@
-"""Names a configuration may use: backbones, engines, metrics, identifiers."""
+"""Names a configuration may use (backbones, engines, metrics, identifiers), and lists of names."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -81,7 +81,21 @@ class Engine(StrEnum):
 
 
 METRICS: Final = ("accuracy", "macro_f1", "macro_precision", "macro_recall")
-"""Metrics that a gate can hold a candidate to; all in 0..1, higher is better."""
+"""Metrics of predicted classes; all in 0..1, higher is better."""
+
+LOG_LOSS: Final = "log_loss"
+AUC: Final = "auc"
+LOWER_IS_BETTER: Final = (LOG_LOSS, "ece")
+"""Metrics of probabilities that measure an error: log loss in nats, calibration error in 0..1."""
+
+GATE_METRICS: Final = (*METRICS, AUC, *LOWER_IS_BETTER)
+"""Metrics that a gate can hold a candidate to."""
+
+SLICES: Final = ("source", "size", "brightness")
+"""What test images can be sliced by, whatever they are."""
+
+METADATA_SLICE: Final = "metadata."
+"""Before the name of a manifest's column that test images are to be sliced by."""
 
 
 def near_matches(name: str, known: Sequence[str]) -> str:
@@ -91,3 +105,11 @@ def near_matches(name: str, known: Sequence[str]) -> str:
     if found:
         return "did you mean " + " or ".join(lower[item] for item in found) + "?"
     return "known are " + ", ".join(known)
+
+
+def named(names: Iterable[str], total: int | None = None, most: int = 10) -> str:
+    """The first names, and how many there are besides; ``total`` where not all are given."""
+    shown = list(names)
+    more = (len(shown) if total is None else total) - len(shown[:most])
+    text = ", ".join(shown[:most])
+    return f"{text} and {more:,} more" if more > 0 and text else text

@@ -83,6 +83,8 @@ class Check:
         value: The measured number, or None when it could not be measured (which fails).
         threshold: What it was held against, or None where there is no number.
         reason: One line for a person.
+        low: Lower end of the value's interval, or None where it has none.
+        high: Upper end.
     """
 
     name: str
@@ -90,15 +92,57 @@ class Check:
     value: float | None
     threshold: float | None
     reason: str
+    low: float | None = None
+    high: float | None = None
 
     @property
     def cells(self) -> tuple[str, str, str, str]:
         """Name, value, threshold and verdict as texts for a table; ``-`` where there is none."""
         return self.name, _cell(self.value), _cell(self.threshold), str(self.verdict)
 
+    @property
+    def line(self) -> str:
+        """Verdict and reason in one line."""
+        return f"{self.verdict}: {self.reason}"
+
 
 def _cell(number: float | None) -> str:
     return "-" if number is None else f"{number:.4g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Candidate and champion on the same images: one metric of all, or one class or slice.
+
+    Attributes:
+        dimension: ``metric``, ``class``, or what the images are sliced by.
+        name: Which metric, class or slice.
+        images: Number of images.
+        candidate: The candidate's value: the metric, or the share of the images it recognises.
+        champion: The champion's.
+        difference: Between the two; positive is in the candidate's favour, whatever the metric.
+        low: Lower end of the difference's interval.
+        high: Upper end.
+        p_worse: How likely such a difference is for a candidate that is no worse, 0-1; of a class
+            or slice adjusted for their number; None where that is not tested.
+        verdict: PASS if the loss is shown to be tolerable, FAIL if it is shown not to be.
+        only_candidate: Number of images that only the candidate gets right; None where other
+            things than right and wrong are compared.
+        only_champion: Number that only the champion gets right.
+    """
+
+    dimension: str
+    name: str
+    images: int
+    candidate: float
+    champion: float
+    difference: float
+    low: float
+    high: float
+    p_worse: float | None
+    verdict: Verdict
+    only_candidate: int | None = None
+    only_champion: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,11 +153,13 @@ class GateDecision:
         candidate: Digest of the model that was judged.
         champion: Version it was compared with, or None for a first model.
         checks: All checks, in the order they were made.
+        comparisons: What the checks against the champion rest on.
     """
 
     candidate: str
     champion: str | None
     checks: tuple[Check, ...]
+    comparisons: tuple[Comparison, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -153,8 +199,15 @@ class GateDecision:
                 Check(**{**check, "verdict": Verdict(check["verdict"])})
                 for check in values["checks"]
             )
+            comparisons = tuple(
+                Comparison(**{**one, "verdict": Verdict(one["verdict"])})
+                for one in values.get("comparisons", ())
+            )
             decision = cls(
-                candidate=values["candidate"], champion=values["champion"], checks=checks
+                candidate=values["candidate"],
+                champion=values["champion"],
+                checks=checks,
+                comparisons=comparisons,
             )
             claimed = values["verdict"]
         except (KeyError, TypeError) as error:

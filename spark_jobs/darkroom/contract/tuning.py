@@ -9,14 +9,10 @@ from enum import StrEnum
 
 from darkroom.contract.checks import at_least, no_repeats, one_of, share
 from darkroom.contract.errors import ConfigError
-from darkroom.contract.names import METRICS
+from darkroom.contract.names import AUC, LOG_LOSS, LOWER_IS_BETTER, METRICS
 
-AUC = "auc"
-LOG_LOSS = "log_loss"
 TUNING_METRICS = (*METRICS, LOG_LOSS, AUC)
 """What trials can be compared by."""
-
-_LOWER_IS_BETTER = (LOG_LOSS,)
 
 
 def worth(metric: str, value: float) -> float:
@@ -26,7 +22,7 @@ def worth(metric: str, value: float) -> float:
         metric: One of `TUNING_METRICS`.
         value: The score, not NaN.
     """
-    return -value if metric in _LOWER_IS_BETTER else value
+    return -value if metric in LOWER_IS_BETTER else value
 
 
 class HeadKind(StrEnum):

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from darkroom import pages
-from darkroom.contract import GateDecision
-from darkroom.contract.names import METRICS
+from darkroom.contract import Comparison, GateDecision, StageResult
+from darkroom.contract.names import GATE_METRICS
 from darkroom.contract.tuning import worth
 from darkroom.contract.workspace import write_atomically
-from darkroom.evaluation.metrics import Measured, Prediction
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from darkroom.evaluation.comparing import CLASS, METRIC
+from darkroom.evaluation.metrics import Measured
+from darkroom.evaluation.pictures import Shown
+from darkroom.evaluation.plots import (
+    SHOWN_TRIALS,
+    Draw,
+    Reliability,
+    as_file,
+    both_themes,
+    confusion_plot,
+    reliability_plot,
+    tuning_plot,
+)
+from darkroom.evaluation.resampling import Estimate
+from darkroom.evaluation.serving import Serving
 
 TEMPLATE: Final = Path(__file__).with_name("report.html.j2")
-MOST_CONFIDENT: Final = 8
 THUMBNAIL_PIXELS: Final = 160
-NAMED_CELLS: Final = 16
-"""Up to so many classes the matrix shows its numbers and every name; beyond, colours and some."""
+SHOWN_ROWS: Final = 60
+"""Rows of the tables of classes and of slices: those that are worst."""
 
-_THEMES: Final = {"light": ("#1c2127", "Blues"), "dark": ("#e4e7eb", "viridis")}
+INDEX: Final = "index.html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,31 +44,71 @@ class ReportData:
         pipeline: Name.
         run_id: The run.
         decision: What the gate said.
+        confidence: Of all intervals, 0-1.
         candidate: The candidate's metrics.
         champion: The champion's metrics on the same images, if there is one.
-        test_images: Number of test images.
+        reliability: The candidate's calibration, and the champion's, by name.
+        serving: How the candidate answers where it will be used.
         tuning: Outputs of the stage tune.
         ingest: Outputs of the stage ingest.
-        mistakes: The most confident mistakes, with the encoded image each.
+        stages: Results of the run's stages before this one.
+        validation_page: Address of the validation's page as seen from this one, if there is one.
+        mistakes: The candidate's most confident mistakes.
+        lost: Images that only the champion gets right.
+        gained: Images that only the candidate gets right.
     """
 
     pipeline: str
     run_id: str
     decision: GateDecision
+    confidence: float
     candidate: Measured
     champion: Measured | None
-    test_images: int
+    reliability: Mapping[str, Reliability]
+    serving: Serving | None
     tuning: Mapping[str, Any]
     ingest: Mapping[str, Any]
-    mistakes: Sequence[tuple[Prediction, bytes]]
+    stages: Sequence[StageResult] = ()
+    validation_page: str | None = None
+    mistakes: Sequence[Shown] = ()
+    lost: Sequence[Shown] = ()
+    gained: Sequence[Shown] = ()
+
+    @property
+    def trials(self) -> list[dict[str, Any]]:
+        """The trials that did not fail, the best first; chosen is the one that was refitted."""
+        metric, trials = self.tuning["metric"], self.tuning["trials"]
+        return [
+            {
+                **trial,
+                "name": f"{trial['backbone']} {trial['tried']}",
+                "chosen": all(self.tuning[name] == value for name, value in trial.items()),
+            }
+            for trial in sorted(trials, key=lambda one: worth(metric, one["mean"]), reverse=True)
+        ]
+
+    @property
+    def plots(self) -> dict[str, Draw]:
+        """The drawings by name; none of what there are no images for."""
+        drawn: dict[str, Draw] = {}
+        if self.candidate.images:
+            drawn["confusion"] = confusion_plot(self.candidate)
+            drawn["reliability"] = reliability_plot(self.reliability)
+        if self.tuning["trials"]:
+            drawn["tuning"] = tuning_plot(self.trials, self.tuning["metric"])
+        return drawn
 
 
-def most_confident_mistakes(
-    predictions: Sequence[Prediction], limit: int = MOST_CONFIDENT
-) -> list[Prediction]:
-    """The wrong predictions with the highest probability; ties by image id."""
-    wrong = [p for p in predictions if not p.is_right]
-    return sorted(wrong, key=lambda p: (-p.probability, p.image_id))[:limit]
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """One class or slice, or one metric, with what the champion has."""
+
+    name: str
+    images: int
+    ours: Estimate | None
+    theirs: Estimate | None
+    comparison: Comparison | None
+    more: Any = None
 
 
 def write_report(data: ReportData, folder: Path) -> Path:
@@ -72,93 +121,112 @@ def write_report(data: ReportData, folder: Path) -> Path:
     Returns:
         The file.
     """
-    file = folder / "index.html"
+    file = folder / INDEX
     write_atomically(file, render(data))
     return file
 
 
+def plot_files(data: ReportData) -> dict[str, bytes]:
+    """The drawings as PNG files, by file name."""
+    return {f"{name}.png": as_file(draw) for name, draw in data.plots.items()}
+
+
 def render(data: ReportData) -> str:
-    """The report as HTML: no script, no link to anything outside of it."""
+    """The report as HTML: no script, and nothing is loaded from outside of it."""
+    trials, slices = data.trials, _slices(data)
     return pages.render(
         TEMPLATE,
         {
             "data": data,
-            "metrics": _side_by_side(data),
-            "classes": sorted(data.candidate.classes, key=lambda one: (one.f1, one.label)),
-            "plots": _confusion_plots(data.candidate) if data.candidate.labels else None,
-            "mistakes": [(prediction, _thumbnail(image)) for prediction, image in data.mistakes],
-            "trials": _best_first(data.tuning),
+            "metrics": _metrics(data),
+            "classes": _classes(data)[:SHOWN_ROWS],
+            "slices": slices[:SHOWN_ROWS],
+            "all_slices": len(slices),
+            "plots": {name: both_themes(draw) for name, draw in data.plots.items()},
+            "trials": trials[:SHOWN_TRIALS],
+            "all_trials": len(trials),
+            "thumbnail": _thumbnail,
+            "interval": _interval,
         },
     )
 
 
-def _best_first(tuning: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], bool]]:
-    """The trials that did not fail, and of each whether the candidate is its refit."""
-    metric, trials = tuning["metric"], tuning["trials"]
-    ordered = sorted(trials, key=lambda trial: worth(metric, trial["mean"]), reverse=True)
-    return [(one, all(tuning[name] == value for name, value in one.items())) for one in ordered]
-
-
-def _side_by_side(data: ReportData) -> list[tuple[str, float | None, float | None]]:
+def _metrics(data: ReportData) -> list[_Row]:
     theirs = data.champion.overall if data.champion else {}
-    return [(name, data.candidate.overall.get(name), theirs.get(name)) for name in METRICS]
+    compared = _by_name(data, METRIC)
+    return [
+        _Row(
+            name=name,
+            images=data.candidate.images,
+            ours=data.candidate.overall.get(name),
+            theirs=theirs.get(name),
+            comparison=compared.get(name),
+        )
+        for name in GATE_METRICS
+    ]
+
+
+def _classes(data: ReportData) -> list[_Row]:
+    """The classes, worst first."""
+    theirs = {one.label: one for one in data.champion.classes} if data.champion else {}
+    compared = _by_name(data, CLASS)
+    rows = [
+        _Row(
+            name=one.label,
+            images=one.support,
+            ours=one.recall,
+            theirs=theirs[one.label].recall if one.label in theirs else None,
+            comparison=compared.get(one.label),
+            more=one,
+        )
+        for one in data.candidate.classes
+    ]
+    return sorted(rows, key=lambda row: (_severity(row), row.more.f1.value, row.name))
+
+
+def _slices(data: ReportData) -> list[_Row]:
+    """The slices of all dimensions, worst first; one that is all images tells nothing."""
+    theirs = (
+        {(one.dimension, one.name): one.accuracy for one in data.champion.slices}
+        if data.champion
+        else {}
+    )
+    compared = {(one.dimension, one.name): one for one in data.decision.comparisons}
+    rows = [
+        _Row(
+            name=one.name,
+            images=one.images,
+            ours=one.accuracy,
+            theirs=theirs.get((one.dimension, one.name)),
+            comparison=compared.get((one.dimension, one.name)),
+            more=one.dimension,
+        )
+        for one in data.candidate.slices
+        if one.images < data.candidate.images
+    ]
+    return sorted(rows, key=lambda row: (_severity(row), _value(row), row.more, row.name))
+
+
+def _by_name(data: ReportData, dimension: str) -> dict[str, Comparison]:
+    return {one.name: one for one in data.decision.comparisons if one.dimension == dimension}
+
+
+def _severity(row: _Row) -> int:
+    """Failed ones come first, whatever their value."""
+    return 0 if row.comparison and row.comparison.verdict == "FAIL" else 1
+
+
+def _value(row: _Row) -> float:
+    return row.ours.value if row.ours else 0.0
+
+
+def _interval(one: Estimate | Comparison | None, digits: int = 3, *, signed: bool = False) -> str:
+    """Both ends of an interval, or nothing where there is none."""
+    if one is None or one.low is None or one.high is None:
+        return ""
+    sign = "+" if signed else ""
+    return f"{one.low:{sign}.{digits}f} to {one.high:{sign}.{digits}f}"
 
 
 def _thumbnail(image: bytes) -> str:
     return pages.data_uri(pages.thumbnail(image, THUMBNAIL_PIXELS), "image/jpeg")
-
-
-def _confusion_plots(measured: Measured) -> dict[str, str]:
-    return {theme: _confusion_plot(measured, theme) for theme in _THEMES}
-
-
-def _confusion_plot(measured: Measured, theme: str) -> str:
-    """Data URI of the confusion matrix, rows normalised to shares of the true class."""
-    import numpy as np
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    ink, colours = _THEMES[theme]
-    counts = np.array(measured.confusion, dtype=float)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = min(9.0, 2.2 + 0.45 * len(measured.labels))
-    figure = Figure(figsize=(side, side), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.imshow(shares, cmap=colours, vmin=0, vmax=1)
-    _label_axes(figure, measured.labels, ink)
-    if len(measured.labels) <= NAMED_CELLS:
-        _write_counts(figure, counts, shares, theme)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=110, transparent=True)
-    return pages.data_uri(stream.getvalue(), "image/png")
-
-
-def _label_axes(figure: Figure, labels: Sequence[str], ink: str) -> None:
-    axes = figure.axes[0]
-    step = max(1, len(labels) // NAMED_CELLS)
-    places = range(0, len(labels), step)
-    # A dollar sign would start a formula.
-    names = [_shortened(labels[i]).replace("$", r"\$") for i in places]
-    axes.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor", color=ink)
-    axes.set_yticks(places, names, color=ink)
-    axes.set_xlabel("predicted", color=ink)
-    axes.set_ylabel("true", color=ink)
-    axes.tick_params(color=ink)
-    for spine in axes.spines.values():
-        spine.set_color(ink)
-
-
-def _write_counts(figure: Figure, counts: Any, shares: Any, theme: str) -> None:
-    axes = figure.axes[0]
-    for row, column in zip(*counts.nonzero(), strict=True):
-        # Light maps darken with the share, dark maps brighten: the ink is the other way round.
-        strong = shares[row, column] > 0.5
-        colour = "white" if strong == (theme == "light") else "black"
-        number = f"{counts[row, column]:.0f}"
-        axes.text(column, row, number, ha="center", va="center", color=colour, fontsize=9)
-
-
-def _shortened(label: str, most: int = 20) -> str:
-    printable = "".join(ch if ch.isprintable() else "?" for ch in label)
-    return printable if len(printable) <= most else f"{printable[: most - 1]}…"

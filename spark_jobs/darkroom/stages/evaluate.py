@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from darkroom.contract import (
-    DataError,
     GateDecision,
     PipelineConfig,
     Stage,
@@ -17,28 +21,39 @@ from darkroom.contract import (
     Verdict,
     Workspace,
 )
-from darkroom.contract import columns as c
 from darkroom.contract.stages import CHAMPION
 from darkroom.contract.workspace import safe_name
-from darkroom.evaluation.gate import Baseline, decide
-from darkroom.evaluation.metrics import Measured, Prediction, measure, only_one_right
-from darkroom.evaluation.report import ReportData, most_confident_mistakes, write_report
-from darkroom.lake import Lake
-from darkroom.ml.engines import Engine, prepare, ship
-from darkroom.ml.inference import predict_images
+from darkroom.evaluation.comparing import ACCURACY, Tolerance, compare
+from darkroom.evaluation.gate import Evidence, Rival, decide
+from darkroom.evaluation.metrics import Measured, measure
+from darkroom.evaluation.pictures import Chosen, Shown, choose
+from darkroom.evaluation.plots import Reliability
+from darkroom.evaluation.predictions import Predictions
+from darkroom.evaluation.report import ReportData, plot_files, write_report
+from darkroom.evaluation.resampling import Bootstrap
+from darkroom.evaluation.serving import Serving
 from darkroom.registry import lookup
-from darkroom.registry.package import ModelPackage, fetch_package
+from darkroom.registry.package import fetch_package
 from darkroom.registry.tracking import PipelineRun
 from darkroom.registry.versions import DECISION_DIGEST_TAG, VERDICT_TAG, Registry, digest_of
+from darkroom.stages.held_out import Model, TestSplit, store_predictions
 from darkroom.stages.run import StageRun
+from darkroom.stages.trying import Golden, Trial
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
-EVALUATION_VERSION: Final = "1"
+EVALUATION_VERSION: Final = "2"
 """Part of the inputs: raise it when a change of the code changes a number or the verdict."""
 
 DECISION_FILE: Final = "decision.json"
+CHECK_TAG: Final = "darkroom.gate."
+"""Before the name of a check: the tag with its verdict and reason."""
+LONGEST_TAG: Final = 5000
+"""Characters; MLflow takes no longer value."""
+
+EVALUATION_FOLDER: Final = "evaluation"
+"""Of the MLflow run's artifacts: the report, its drawings, the predictions."""
 
 
 def inputs(config: PipelineConfig, workspace: Workspace, run: StageRun) -> Mapping[str, Any]:
@@ -54,6 +69,7 @@ def inputs(config: PipelineConfig, workspace: Workspace, run: StageRun) -> Mappi
         "mlflow_run_id": run.earlier(Stage.TUNE)["mlflow_run_id"],
         "images_snapshot": ingested["images_snapshot"],
         "splits_snapshot": ingested["splits_snapshot"],
+        "validation": dict(run.earlier(Stage.VALIDATE)),
         "gate": asdict(config.gate),
         "champion": rival,
         "version": EVALUATION_VERSION,
@@ -68,197 +84,283 @@ def still_there(result: StageResult, config: PipelineConfig, workspace: Workspac
 
 
 def evaluate(
-    spark: SparkSession, config: PipelineConfig, workspace: Workspace, run: StageRun
+    spark: SparkSession,
+    config: PipelineConfig,
+    workspace: Workspace,
+    run: StageRun,
+    *,
+    trial: type[Trial] = Trial,
 ) -> StageResult:
     """Judges this run's candidate on the test split.
 
-    Reads `images` and `splits` at this run's snapshots. Writes the report; logs the metrics and
-    the decision to the candidate's MLflow run.
+    Reads `images` and `splits` at this run's snapshots. Writes the report and the predictions;
+    logs them, the metrics and the decision to the candidate's MLflow run.
 
     Args:
         spark: The session.
         config: The pipeline; its name is the registered model's.
         workspace: Where tables, models and reports lie.
-        run: Its stages ingest and tune have succeeded.
+        run: Its stages ingest, validate and tune have succeeded.
+        trial: Tries the candidate as its users will.
 
     Returns:
         Outputs: verdict, metrics, test_images, champion_version, decision, decision_digest,
         mlflow_run_id. Status FAILED when the verdict is FAIL.
 
     Raises:
-        ConfigError: MLFLOW_TRACKING_URI is not set.
-        DataError: A test image cannot be decoded.
+        ConfigError: MLFLOW_TRACKING_URI is not set, or a slice's column does not exist.
+        DataError: A test image cannot be decoded, or is answered with what is no number.
+        MissingInputError: An earlier stage of the run is missing.
         DarkroomError: The candidate's files cannot be fetched.
     """
-    tuned = run.earlier(Stage.TUNE)
-    tracked = PipelineRun.resume(tuned["mlflow_run_id"])
-    digest = tuned["model_digest"]
-    package = fetch_package(tracked.client, tuned["model_uri"], digest, workspace.models)
-    test = _test_images(spark, config, workspace, run).persist()
-    predictions = _predict(test, package, config, workspace)
-    measured = measure(predictions)
-    champion = _champion(config, workspace, tracked, digest, test, predictions)
-    decision = decide(
-        digest,
-        measured.overall,
-        gate=config.gate,
-        test_images=len(predictions),
-        untested_classes=sorted({*tuned["labels"]} - {p.truth for p in predictions}),
-        baseline=champion.baseline(predictions) if champion else None,
-    )
-    mistakes = most_confident_mistakes(predictions)
-    report = ReportData(
-        pipeline=config.name,
-        run_id=run.run_id,
-        decision=decision,
-        candidate=measured,
-        champion=measure(champion.predictions) if champion else None,
-        test_images=len(predictions),
-        tuning=tuned,
-        ingest=run.earlier(Stage.INGEST),
-        mistakes=_with_images(test, mistakes),
-    )
-    test.unpersist()
+    begun = time.perf_counter()
+    # First of all: without a validation there is nothing to judge.
+    run.earlier(Stage.VALIDATE)
+    judging = _Judging(spark, config, workspace, run)
+    tracked = judging.tracked
     folder = workspace.reports / config.name / safe_name(run.run_id)
-    file = write_report(report, folder)
-    _log(tracked, measured, decision)
-    return _result(decision, measured, len(predictions), tracked.id, file, workspace)
+    # Before the images are read: another process is loading the model meanwhile.
+    with trial(spark, judging.tuned["model_uri"]) as tried, closing(judging.split):
+        decision, serving = judging.decide(tried)
+        store_predictions(folder, judging.said, judging.champion_said)
+        data = judging.report(decision, serving, begun)
+        file = write_report(data, folder)
+    _log(tracked, data, folder)
+    return _result(data, config, tracked.id, file.relative_to(workspace.root))
 
 
 @dataclass(frozen=True)
-class _Champion:
-    """The champion's predictions on the test images."""
+class _Judging:
+    """One evaluation: what it reads, and what it finds out once."""
 
-    version: str
-    predictions: Sequence[Prediction]
+    spark: SparkSession
+    config: PipelineConfig
+    workspace: Workspace
+    run: StageRun
 
-    def baseline(self, candidate: Sequence[Prediction]) -> Baseline:
-        ours, theirs = only_one_right(candidate, self.predictions)
-        return Baseline(
-            version=self.version,
-            metrics=measure(self.predictions).overall,
-            only_candidate_right=ours,
-            only_champion_right=theirs,
+    @cached_property
+    def tuned(self) -> Mapping[str, Any]:
+        return self.run.earlier(Stage.TUNE)
+
+    @cached_property
+    def tracked(self) -> PipelineRun:
+        return PipelineRun.resume(self.tuned["mlflow_run_id"])
+
+    @cached_property
+    def split(self) -> TestSplit:
+        return TestSplit.of(self.spark, self.config, self.workspace, self.run)
+
+    @cached_property
+    def model(self) -> Model:
+        package = fetch_package(
+            self.tracked.client,
+            self.tuned["model_uri"],
+            self.tuned["model_digest"],
+            self.workspace.models,
+        )
+        return Model.ready(self.spark, package, self.config, self.workspace)
+
+    @cached_property
+    def said(self) -> Predictions:
+        return self.model.says(self.split)
+
+    @cached_property
+    def bootstrap(self) -> Bootstrap:
+        return Bootstrap(confidence=self.config.gate.confidence, seed=self.config.tuning.seed)
+
+    @cached_property
+    def measured(self) -> Measured:
+        return measure(self.said, self.bootstrap)
+
+    @cached_property
+    def registry(self) -> Registry:
+        return Registry(self.config.name, self.tracked.client)
+
+    @cached_property
+    def champion(self) -> Any:
+        """The registry's version, or None."""
+        return self.registry.at(CHAMPION)
+
+    @cached_property
+    def champion_said(self) -> Predictions | None:
+        """What the champion says of the same images; None if there is no other model."""
+        if self.champion is None or digest_of(self.champion) == self.tuned["model_digest"]:
+            return None
+        package = self.registry.fetch(self.champion, self.workspace.models)
+        model = Model.ready(self.spark, package, self.config, self.workspace)
+        return model.says(self.split)
+
+    @cached_property
+    def rival(self) -> Rival | None:
+        if self.champion is None:
+            return None
+        version = str(self.champion.version)
+        if self.champion_said is None:
+            return Rival(version=version, is_candidate=True)
+        gate = self.config.gate
+        tolerance = Tolerance(
+            overall=gate.max_regression,
+            slices=gate.max_slice_regression,
+            least_images=gate.min_class_images,
+        )
+        compared = compare(
+            self.said,
+            self.champion_said,
+            metrics=tuple(gate.thresholds),
+            tolerance=tolerance,
+            bootstrap=self.bootstrap,
+        )
+        return Rival(version=version, comparisons=compared)
+
+    def decide(self, trial: Trial) -> tuple[GateDecision, Serving]:
+        golden = Golden.of(self.split)
+        trial.begin(golden)
+        measured, rival = self.measured, self.rival
+        serving = trial.finish(self.model, golden, self.said)
+        evidence = Evidence(
+            measured=measured,
+            labels=self.tuned["labels"],
+            rival=rival,
+            validation=self.run.folder.read(Stage.VALIDATE).summary,
+            parity=self.tuned.get("parity"),
+            serving=serving,
+        )
+        return decide(self.tuned["model_digest"], evidence, self.config.gate), serving
+
+    def report(self, decision: GateDecision, serving: Serving, begun: float) -> ReportData:
+        chosen = choose(self.said, self.champion_said)
+        shown = self._shown(chosen)
+        reliability = {"candidate": Reliability.of(self.said)}
+        measured = None
+        if self.champion_said is not None:
+            measured = measure(self.champion_said, self.bootstrap)
+            reliability["champion"] = Reliability.of(self.champion_said)
+        return ReportData(
+            pipeline=self.config.name,
+            run_id=self.run.run_id,
+            decision=decision,
+            confidence=self.config.gate.confidence,
+            candidate=self.measured,
+            champion=measured,
+            reliability=reliability,
+            serving=serving,
+            tuning=self.tuned,
+            ingest=self.run.earlier(Stage.INGEST),
+            stages=[*self._stages(), _so_far(begun)],
+            validation_page=self._validation_page(),
+            mistakes=[shown[place] for place in chosen.mistakes],
+            lost=[shown[place] for place in chosen.lost],
+            gained=[shown[place] for place in chosen.gained],
         )
 
+    def _shown(self, chosen: Chosen) -> dict[int, Shown]:
+        encoded = self.split.encoded(chosen.places)
+        return {
+            place: Shown(
+                path=self.split.images.paths[place],
+                truth=self.split.images.truths[place],
+                predicted=self.said.predicted[place],
+                probability=float(self.said.confidence[place]),
+                champion=self.champion_said.predicted[place] if self.champion_said else None,
+                image=image,
+            )
+            for place, image in zip(chosen.places, encoded, strict=True)
+        }
 
-def _test_images(
-    spark: SparkSession, config: PipelineConfig, workspace: Workspace, run: StageRun
-) -> DataFrame:
-    """image_id, path, label, image of the test split."""
-    from pyspark.sql import functions as f
+    def _stages(self) -> list[StageResult]:
+        """What the earlier stages of the run said and cost."""
+        read = self.run.folder.read
+        featurized = [read(Stage.FEATURIZE, name) for name in self.config.features.backbones]
+        return [read(Stage.INGEST), read(Stage.VALIDATE), *featurized, read(Stage.TUNE)]
 
-    ingested = run.earlier(Stage.INGEST)
-    lake = Lake(workspace)
-    images = lake.read(spark, config.name, c.IMAGES, ingested["images_snapshot"])
-    splits = lake.read(spark, config.name, c.SPLITS, ingested["splits_snapshot"])
-    held_out = splits.where(f.col(c.SPLIT) == c.TEST).select(c.IMAGE_ID).distinct()
-    labelled = images.where(f.col(c.LABEL).isNotNull())
-    joined = labelled.select(c.IMAGE_ID, c.PATH, c.LABEL, c.IMAGE).join(held_out, c.IMAGE_ID)
-    return joined.repartition(spark.sparkContext.defaultParallelism)
-
-
-def _predict(
-    test: DataFrame, package: ModelPackage, config: PipelineConfig, workspace: Workspace
-) -> list[Prediction]:
-    """Runs a portable model over the test images; only label and probability come back."""
-    from pyspark.sql import functions as f
-
-    card = package.card
-    engine = Engine(config.features.engine)
-    prepared = ship(test.sparkSession, prepare(package.model_file, workspace.engines, engine))
-    scored = predict_images(test, prepared, image_col=c.IMAGE, output_col=c.VECTOR)
-    best = f.array_max(c.VECTOR)
-    rows: list[Any] = scored.select(
-        c.IMAGE_ID,
-        c.PATH,
-        c.LABEL,
-        best.alias(c.PROBABILITY),
-        (f.array_position(c.VECTOR, best) - 1).alias("place"),
-    ).collect()
-    unreadable = [row[c.PATH] for row in rows if row["place"] is None]
-    if unreadable:
-        raise DataError(
-            f"{len(unreadable)} of {len(rows)} test images cannot be decoded, first "
-            f"{unreadable[0]!r}: the images table is damaged, ingest them again"
-        )
-    return [
-        Prediction(
-            image_id=row[c.IMAGE_ID],
-            path=row[c.PATH],
-            truth=row[c.LABEL],
-            predicted=card.labels[row["place"]],
-            probability=row[c.PROBABILITY],
-        )
-        for row in rows
-    ]
+    def _validation_page(self) -> str | None:
+        """From the report's folder."""
+        page = self.run.folder.read(Stage.VALIDATE).report
+        folder = self.workspace.reports / self.config.name / safe_name(self.run.run_id)
+        return os.path.relpath(self.workspace.root / page, folder) if page else None
 
 
-def _champion(
-    config: PipelineConfig,
-    workspace: Workspace,
-    tracked: PipelineRun,
-    candidate: str,
-    test: DataFrame,
-    predictions: Sequence[Prediction],
-) -> _Champion | None:
-    registry = Registry(config.name, tracked.client)
-    version = registry.at(CHAMPION)
-    if version is None:
-        return None
-    if digest_of(version) == candidate:
-        return _Champion(str(version.version), predictions)
-    package = registry.fetch(version, workspace.models)
-    return _Champion(str(version.version), _predict(test, package, config, workspace))
-
-
-def _with_images(
-    test: DataFrame, predictions: Sequence[Prediction]
-) -> list[tuple[Prediction, bytes]]:
-    from pyspark.sql import functions as f
-
-    if not predictions:
-        return []
-    wanted = test.where(f.col(c.IMAGE_ID).isin(*[p.image_id for p in predictions]))
-    rows: list[Any] = wanted.select(c.IMAGE_ID, c.IMAGE).collect()
-    images = {row[c.IMAGE_ID]: bytes(row[c.IMAGE]) for row in rows}
-    return [(prediction, images[prediction.image_id]) for prediction in predictions]
-
-
-def _log(tracked: PipelineRun, measured: Measured, decision: GateDecision) -> None:
-    """Logs numbers and decision, unless this very decision has been logged."""
-    if tracked.run.data.tags.get(DECISION_DIGEST_TAG) == decision.digest:
-        return
-    tracked.log_text(DECISION_FILE, decision.to_json())
-    # The tags last: with them the decision counts as logged.
-    tracked.log(
-        metrics={f"test_{name}": value for name, value in measured.overall.items()},
-        tags={VERDICT_TAG: decision.verdict.value, DECISION_DIGEST_TAG: decision.digest},
+def _so_far(begun: float) -> StageResult:
+    """What this stage has cost when its report is written."""
+    return StageResult(
+        stage=Stage.EVALUATE,
+        status=StageStatus.DONE,
+        summary="up to this page; storing it is not counted",
+        seconds=time.perf_counter() - begun,
     )
 
 
+def _log(tracked: PipelineRun, data: ReportData, folder: Path) -> None:
+    """Logs numbers, decision and drawings, unless this very decision has been logged."""
+    decision = data.decision
+    if tracked.run.data.tags.get(DECISION_DIGEST_TAG) == decision.digest:
+        return
+    with tempfile.TemporaryDirectory(prefix="darkroom-") as scratch:
+        for name, content in plot_files(data).items():
+            (Path(scratch) / name).write_bytes(content)
+        tracked.client.log_artifacts(tracked.id, scratch, EVALUATION_FOLDER)
+    tracked.client.log_artifacts(tracked.id, str(folder), EVALUATION_FOLDER)
+    tracked.log_text(DECISION_FILE, decision.to_json())
+    # With a time stamp of their own: of equal ones MLflow shows the largest value, not the last.
+    for name, value in _measurements(data.serving).items():
+        tracked.client.log_metric(tracked.id, name, value)
+    # The tags last: with them the decision counts as logged.
+    tracked.log(
+        metrics=_metrics(data),
+        tags={
+            **{
+                f"{CHECK_TAG}{safe_name(check.name)}": check.line[:LONGEST_TAG]
+                for check in decision.checks
+            },
+            VERDICT_TAG: decision.verdict.value,
+            DECISION_DIGEST_TAG: decision.digest,
+        },
+    )
+
+
+def _metrics(data: ReportData) -> dict[str, float]:
+    """The same for the same model and images."""
+    numbers: dict[str, float] = {}
+    for name, one in data.candidate.overall.items():
+        ends = {"": one.value, "_low": one.low, "_high": one.high}
+        numbers |= {f"test_{name}{end}": value for end, value in ends.items() if value is not None}
+    return numbers
+
+
+def _measurements(serving: Serving | None) -> dict[str, float]:
+    """Another each time."""
+    if serving is None:
+        return {}
+    measured = {
+        "latency_p50_ms": serving.asked.latency_ms(50),
+        "latency_p95_ms": serving.asked.latency_ms(95),
+        "memory_mb": serving.loaded.memory_mb,
+    }
+    return {name: value for name, value in measured.items() if value is not None}
+
+
 def _result(
-    decision: GateDecision,
-    measured: Measured,
-    test_images: int,
-    mlflow_run_id: str,
-    report: Path,
-    workspace: Workspace,
+    data: ReportData, config: PipelineConfig, mlflow_run_id: str, report: Path
 ) -> StageResult:
+    decision, values = data.decision, data.candidate.values
     failed = decision.verdict is Verdict.FAIL
-    numbers = ", ".join(f"{name} {value:.4f}" for name, value in measured.overall.items())
-    summary = f"{decision.verdict}: {'; '.join(decision.reasons) or numbers}"
+    shown = dict.fromkeys((ACCURACY, *config.gate.thresholds))
+    numbers = ", ".join(f"{name} {values[name]:.4f}" for name in shown if name in values)
+    # Of a failure its reasons alone; what is in doubt besides is in the report.
+    reasons = [check.reason for check in decision.checks if check.verdict is decision.verdict]
+    why = numbers if decision.verdict is Verdict.PASS else "; ".join(reasons)
+    summary = f"{decision.verdict}: {why}"
     against = f"champion {decision.champion}" if decision.champion else "no champion yet"
     return StageResult(
         stage=Stage.EVALUATE,
         status=StageStatus.FAILED if failed else StageStatus.DONE,
-        summary=f"{summary} ({test_images} test images, {against})",
+        summary=f"{summary} ({data.candidate.images} test images, {against})",
         permanent=failed,
-        report=str(report.relative_to(workspace.root)),
+        report=str(report),
         outputs={
             "verdict": decision.verdict.value,
-            "metrics": dict(measured.overall),
-            "test_images": test_images,
+            "metrics": values,
+            "test_images": data.candidate.images,
             "champion_version": decision.champion,
             "decision": decision.to_json(),
             "decision_digest": decision.digest,

@@ -30,7 +30,7 @@ from darkroom.validation.pictures import (
     show_images,
     show_rejected,
 )
-from darkroom.validation.suites import Severity, suite_of
+from darkroom.validation.suites import DRIFT, Severity, suite_of
 from darkroom.validation.validator import Checked, Metadata, validate_facts
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ def validate(
     Returns:
         The result; a permanent failure when an expectation of severity ``error`` is not met.
         Outputs: expectations (their number), failed and warnings (expectation, observed and
-        wanted of each that is not met), compared_with (images snapshot, or None).
+        wanted of each that is not met), compared_with (images snapshot, or None), drift (the
+        same of each expectation that compares with it, and whether it is met).
 
     Raises:
         ConfigError: The file of expectations, or an entry of it, is wrong.
@@ -123,6 +124,11 @@ def validate(
             "warnings": [_as_output(one) for one in warnings],
             "suite": suite.origin,
             "compared_with": reference.snapshot if reference else None,
+            "drift": [
+                {**_as_output(one), "met": one.met}
+                for one in outcome.checked
+                if reference and one.expectation.startswith(DRIFT)
+            ],
         },
         report=page.relative_to(workspace.root).as_posix(),
         permanent=bool(errors),

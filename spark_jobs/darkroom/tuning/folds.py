@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from darkroom.contract import DataError
 from darkroom.contract import columns as c
-from darkroom.contract.tuning import AUC, LOG_LOSS
+from darkroom.contract.names import AUC, LOG_LOSS
 
 if TYPE_CHECKING:
     from pyspark.sql import Column

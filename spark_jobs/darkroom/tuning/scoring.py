@@ -11,8 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from darkroom.contract.names import METRICS
-from darkroom.contract.tuning import AUC, LOG_LOSS
+from darkroom.contract.names import AUC, LOG_LOSS, METRICS
 
 SMALLEST_PROBABILITY: Final = 1e-15
 """The log loss takes what is smaller for this: no probability is surely 0."""

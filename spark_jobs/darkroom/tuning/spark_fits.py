@@ -14,7 +14,7 @@ from pyspark import inheritable_thread_target
 
 from darkroom.contract import HeadKind, TuningConfig
 from darkroom.contract import columns as c
-from darkroom.contract.tuning import AUC, LOG_LOSS
+from darkroom.contract.names import AUC, LOG_LOSS
 from darkroom.tuning.fits import Fit, Kept, Results, attempted
 from darkroom.tuning.folds import FOLD, PREDICTION, TRUTH
 from darkroom.tuning.head import Head

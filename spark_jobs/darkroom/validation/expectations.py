@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 from great_expectations.compatibility import pydantic
 
 from darkroom.contract import RejectReason
+from darkroom.contract.names import named
 from darkroom.validation.drift import compare
 from darkroom.validation.facts import DRIFTING, Fact, Facts
 from darkroom.validation.facts_expectation import (
@@ -26,7 +27,7 @@ from darkroom.validation.facts_expectation import (
     no_less,
     one_of,
 )
-from darkroom.validation.words import NAMED_PAIRS, at_most, between, count, named, percent, span
+from darkroom.validation.words import NAMED_PAIRS, at_most, between, count, percent, span
 
 
 class ExpectEveryImageOnce(FactsExpectation):

@@ -14,7 +14,7 @@ from darkroom.contract import DataError, PipelineConfig, RejectReason
 from darkroom.contract import columns as c
 from darkroom.contract.workspace import write_atomically
 from darkroom.validation.facts import DRIFTING, Fact, Facts
-from darkroom.validation.suites import KNOWN_FORMATS, Entry, Severity
+from darkroom.validation.suites import DRIFT, KNOWN_FORMATS, Entry, Severity
 from darkroom.validation.words import count, percent
 
 LEEWAY: Final = 2
@@ -169,12 +169,7 @@ def _of_files(facts: Facts, config: PipelineConfig) -> Iterator[Observed]:
 
 def _of_drift() -> Iterator[Observed]:
     for fact in DRIFTING:
-        yield _warn(
-            "expect_drift_to_be_at_most",
-            "",
-            of=str(fact),
-            max_value=0.05,
-        )
+        yield _warn(DRIFT, "", of=str(fact), max_value=0.05)
 
 
 def _error(kind: str, found: str, **arguments: Any) -> Observed:

@@ -34,6 +34,9 @@ COLUMNS: Final = (
 )
 """What Great Expectations' own expectations may name: what is known of an image, no pixels."""
 
+DRIFT: Final = "expect_drift_to_be_at_most"
+"""Type of the expectations that compare with the last accepted snapshot."""
+
 BUILT_IN: Final = "built-in"
 _ENTRIES: Final = "expectations"
 _PROFILE: Final = "profile"
@@ -139,10 +142,7 @@ def built_in(config: PipelineConfig) -> Suite:
             _entry("expect_split_leaks_to_be_at_most", error, max_value=0),
             _entry("expect_label_conflicts_to_be_at_most", warn, max_value=0),
             _entry("expect_duplicate_ratio_to_be_at_most", warn, max_value=0.1),
-            *(
-                _entry("expect_drift_to_be_at_most", warn, of=of)
-                for of in ("label", "brightness", "size")
-            ),
+            *(_entry(DRIFT, warn, of=of) for of in ("label", "brightness", "size")),
         )
     )
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-NAMED: Final = 10
-"""Up to so many classes or formats are named in one line."""
-
 NAMED_PAIRS: Final = 3
 """Up to so many pairs of files are; the page shows more of them."""
 
@@ -41,11 +38,3 @@ def span(numbers: Iterable[int]) -> str:
 def percent(share: float) -> str:
     """A share, 0..1."""
     return f"{100 * share:.4g} %"
-
-
-def named(names: Iterable[str], total: int | None = None, most: int = NAMED) -> str:
-    """The first names, and how many there are besides; ``total`` where not all are given."""
-    shown = list(names)
-    more = (len(shown) if total is None else total) - len(shown[:most])
-    text = ", ".join(shown[:most])
-    return f"{text} and {more:,} more" if more > 0 and text else text

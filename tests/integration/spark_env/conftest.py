@@ -21,7 +21,9 @@ def spark() -> Iterator[SparkSession]:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(PROJECT / "spark_jobs"), str(PROJECT)])
     builder = SparkSession.builder.master("local[2]").appName("tests")
     # As scripts/env.sh does: small jobs are over before the second compiler pays.
-    builder = builder.config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m")
+    builder = builder.config(
+        "spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
+    )
     for line in (PROJECT / "config/spark/spark-defaults.conf").read_text().splitlines():
         if line.strip() and not line.startswith("#"):
             name, value = line.split(maxsplit=1)

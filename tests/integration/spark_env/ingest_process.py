@@ -31,7 +31,9 @@ def main(workspace: str, source: str, run_id: str, ready: str = "") -> None:
         gate=GateConfig(thresholds={"accuracy": 0.5}),
     )
     builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", False)
-    builder = builder.config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m")
+    builder = builder.config(
+        "spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
+    )
     spark = builder.config("spark.sql.shuffle.partitions", 1).getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     if ready:

@@ -94,7 +94,7 @@ def deployed_house(
 
 
 @pytest.fixture
-def house(deployed_house: Any, mlflow_uri: str) -> House:
+def colours(deployed_house: Any, mlflow_uri: str) -> House:
     """The deployed pipeline, its function and view as deployed, whatever tests before did."""
     del mlflow_uri
     made: House = deployed_house[0]

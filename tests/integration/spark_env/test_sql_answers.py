@@ -26,8 +26,8 @@ pytest_plugins = (
 pytestmark = pytest.mark.integration
 
 
-def test_the_function_answers_every_label_best_first(house: House) -> None:
-    rows = house.ask("SELECT path, label, colours_function(image) AS objects FROM colours_images")
+def test_the_function_answers_every_label_best_first(colours: House) -> None:
+    rows = colours.ask("SELECT path, label, colours_function(image) AS objects FROM colours_images")
 
     assert len(rows) == len(IMAGES)
     for row in rows:
@@ -40,8 +40,8 @@ def test_the_function_answers_every_label_best_first(house: House) -> None:
         assert {item.label for item in row.objects} == set(LABELS)
 
 
-def test_the_function_has_the_documented_type(house: House) -> None:
-    frame = house.spark.sql("SELECT colours_function(image) AS objects FROM colours_images")
+def test_the_function_has_the_documented_type(colours: House) -> None:
+    frame = colours.spark.sql("SELECT colours_function(image) AS objects FROM colours_images")
 
     assert frame.schema["objects"].dataType.simpleString() == (
         "array<struct<label:string,probability:float>>"
@@ -49,13 +49,13 @@ def test_the_function_has_the_documented_type(house: House) -> None:
 
 
 @pytest.mark.parametrize("sql", ["NULL", "CAST(NULL AS BINARY)", "X''", "X'00FF'", "X'FFD8FFE0'"])
-def test_null_and_unreadable_bytes_give_null(house: House, sql: str) -> None:
-    (row,) = house.ask(f"SELECT colours_function({sql}) AS objects")
+def test_null_and_unreadable_bytes_give_null(colours: House, sql: str) -> None:
+    (row,) = colours.ask(f"SELECT colours_function({sql}) AS objects")
 
     assert row.objects is None
 
 
-def test_a_broken_picture_spoils_no_other_row(house: House) -> None:
+def test_a_broken_picture_spoils_no_other_row(colours: House) -> None:
     data = [
         ("cut", picture("red", size=64)[:-200]),
         ("red", picture("red", "PNG")),
@@ -63,11 +63,11 @@ def test_a_broken_picture_spoils_no_other_row(house: House) -> None:
         ("text", b"not a picture"),
         ("grey", grey_png()),
     ]
-    frame = house.spark.createDataFrame(data, "name string, image binary").repartition(1)
+    frame = colours.spark.createDataFrame(data, "name string, image binary").repartition(1)
     frame.createOrReplaceTempView("odd_images")
 
-    rows = house.ask("SELECT name, colours_function(image) AS objects FROM odd_images")
-    house.spark.catalog.dropTempView("odd_images")
+    rows = colours.ask("SELECT name, colours_function(image) AS objects FROM odd_images")
+    colours.spark.catalog.dropTempView("odd_images")
 
     answers = {row.name: row.objects and row.objects[0].label for row in rows}
     # Grey is equally red, green and blue: the first label wins.
@@ -80,13 +80,13 @@ def grey_png() -> bytes:
     return stream.getvalue()
 
 
-def test_another_type_is_refused_clearly(house: House) -> None:
+def test_another_type_is_refused_clearly(colours: House) -> None:
     with pytest.raises(PySparkException, match=r"image must be BINARY, .*, not string"):
-        house.ask("SELECT colours_function(path) FROM colours_images")
+        colours.ask("SELECT colours_function(path) FROM colours_images")
 
 
-def test_the_function_works_in_where_group_by_and_join(house: House) -> None:
-    rows = house.ask(
+def test_the_function_works_in_where_group_by_and_join(colours: House) -> None:
+    rows = colours.ask(
         "SELECT best, count(*) AS n FROM "
         "(SELECT colours_function(image)[0].label AS best FROM colours_images "
         "WHERE colours_function(image)[0].probability > 0.5) GROUP BY best ORDER BY best"
@@ -95,8 +95,8 @@ def test_the_function_works_in_where_group_by_and_join(house: House) -> None:
     assert [(row.best, row.n) for row in rows] == [("blue", 4), ("green", 4), ("red", 4)]
 
 
-def test_the_view_shows_the_accepted_images(house: House) -> None:
-    rows = house.ask("SELECT * FROM colours_images")
+def test_the_view_shows_the_accepted_images(colours: House) -> None:
+    rows = colours.ask("SELECT * FROM colours_images")
 
     assert {row.path: bytes(row.image) for row in rows} == IMAGES
     assert {row.split for row in rows} == {"train"}
@@ -106,10 +106,10 @@ def test_the_view_shows_the_accepted_images(house: House) -> None:
     ]
 
 
-def test_a_query_answers_no_more_rows_than_asked(house: House) -> None:
+def test_a_query_answers_no_more_rows_than_asked(colours: House) -> None:
     sql = "SELECT path, colours_function(image) AS objects, image FROM colours_images"
 
-    found = answer(house.spark, house.workspace, f"{sql} ORDER BY path", limit=2)
+    found = answer(colours.spark, colours.workspace, f"{sql} ORDER BY path", limit=2)
 
     assert found.more
     lines = found.render("table").splitlines()
@@ -145,34 +145,34 @@ def test_a_query_answers_no_more_rows_than_asked(house: House) -> None:
         ),
     ],
 )
-def test_a_wrong_query_is_one_line(house: House, sql: str, text: str) -> None:
+def test_a_wrong_query_is_one_line(colours: House, sql: str, text: str) -> None:
     with pytest.raises(QueryError) as caught:
-        answer(house.spark, house.workspace, sql, limit=5)
+        answer(colours.spark, colours.workspace, sql, limit=5)
 
     assert str(caught.value) == text
     assert caught.value.exit_code == 2
 
 
-def test_an_unknown_column_names_the_known_ones(house: House) -> None:
+def test_an_unknown_column_names_the_known_ones(colours: House) -> None:
     with pytest.raises(QueryError, match=r"`paht` cannot be resolved.*\[`path`,") as caught:
-        answer(house.spark, house.workspace, "SELECT paht FROM colours_images", limit=5)
+        answer(colours.spark, colours.workspace, "SELECT paht FROM colours_images", limit=5)
 
     assert "\n" not in str(caught.value)
     assert "SQLSTATE" not in str(caught.value)
 
 
-def test_registering_an_unknown_function_names_near_ones(house: House) -> None:
+def test_registering_an_unknown_function_names_near_ones(colours: House) -> None:
     with pytest.raises(ConfigError) as caught:
-        register_functions(house.spark, house.workspace, ["colour_function"])
+        register_functions(colours.spark, colours.workspace, ["colour_function"])
 
     assert str(caught.value) == (
         "function = 'colour_function': not deployed, did you mean colours_function?"
     )
 
 
-def test_only_the_named_functions_are_registered(house: House) -> None:
-    assert register_functions(house.spark, house.workspace, []) == ()
-    names = register_functions(house.spark, house.workspace, ["colours_function"])
+def test_only_the_named_functions_are_registered(colours: House) -> None:
+    assert register_functions(colours.spark, colours.workspace, []) == ()
+    names = register_functions(colours.spark, colours.workspace, ["colours_function"])
     assert names == ("colours_function",)
 
 

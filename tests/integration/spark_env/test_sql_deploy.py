@@ -53,9 +53,9 @@ def test_deploy_answers_the_smoke_query(deployed_house: Any) -> None:
 
 
 def test_deploy_leaves_one_row_and_the_files(deployed_house: Any) -> None:
-    house, digest, _ = deployed_house
+    colours, digest, _ = deployed_house
 
-    (row,) = house.function_rows()
+    (row,) = colours.function_rows()
     assert row.pop("deployed_at").tzinfo is not None
     assert row == {
         "function": "colours_function",
@@ -68,11 +68,13 @@ def test_deploy_leaves_one_row_and_the_files(deployed_house: Any) -> None:
         "labels": list(LABELS),
         "run_id": "d",
     }
-    files = sorted(file.name for file in (house.workspace.models / digest).iterdir())
+    files = sorted(file.name for file in (colours.workspace.models / digest).iterdir())
     assert files == ["model.json", "model.keras"]
 
 
-def test_the_smoke_query_calls_the_function_on_its_rows_only(house: House, tmp_path: Path) -> None:
+def test_the_smoke_query_calls_the_function_on_its_rows_only(
+    colours: House, tmp_path: Path
+) -> None:
     calls = tmp_path / "calls"
 
     def count(images: pa.Array) -> pa.Array:
@@ -81,16 +83,16 @@ def test_the_smoke_query_calls_the_function_on_its_rows_only(house: House, tmp_p
         return images
 
     counted = arrow_udf(count, "binary")  # type: ignore[call-overload]
-    house.spark.udf.register("counted", counted)
+    colours.spark.udf.register("counted", counted)
 
-    rows = house.ask(smoke_query("counted", "colours_images"))
+    rows = colours.ask(smoke_query("counted", "colours_images"))
 
     assert [row.path for row in rows] == sorted(IMAGES)[:5]
     assert calls.read_text() == "x" * 5
 
 
 def test_deploying_again_adds_no_row_and_imports_no_tensorflow(
-    house: House, no_tensorflow: None
+    colours: House, no_tensorflow: None
 ) -> None:
     def imported(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import tensorflow  # noqa: F401
@@ -98,35 +100,35 @@ def test_deploying_again_adds_no_row_and_imports_no_tensorflow(
         yield from batches
 
     with pytest.raises(PythonException, match="tensorflow must not be imported by this process"):
-        house.spark.range(1).mapInArrow(imported, "id long").collect()
+        colours.spark.range(1).mapInArrow(imported, "id long").collect()
 
     # The training left what the engine needs.
-    result = house.deploy("d2")
+    result = colours.deploy("d2")
 
     assert "SQL function colours_function was deployed already: " in result.summary
     assert [row["objects"][0]["label"] for row in result.outputs["rows"]] == (
         ["blue"] * 4 + ["green"]
     )
-    assert len(house.function_rows()) == 1
+    assert len(colours.function_rows()) == 1
 
 
-def test_an_earlier_result_stands_while_its_files_do(house: House, tmp_path: Path) -> None:
-    result = house.deploy("d3")
+def test_an_earlier_result_stands_while_its_files_do(colours: House, tmp_path: Path) -> None:
+    result = colours.deploy("d3")
     copy = Workspace(tmp_path / "copy")
 
-    assert still_there(result, house.config, house.workspace)
-    assert not still_there(result, replace(house.config, view="other"), house.workspace)
-    assert not still_there(result, replace(house.config, function="other"), house.workspace)
-    assert not still_there(result, house.config, copy)
+    assert still_there(result, colours.config, colours.workspace)
+    assert not still_there(result, replace(colours.config, view="other"), colours.workspace)
+    assert not still_there(result, replace(colours.config, function="other"), colours.workspace)
+    assert not still_there(result, colours.config, copy)
 
 
-def test_the_inputs_name_the_champion_and_the_images(house: House) -> None:
-    assert inputs(house.config, house.workspace, house.run("d4")) == {
+def test_the_inputs_name_the_champion_and_the_images(colours: House) -> None:
+    assert inputs(colours.config, colours.workspace, colours.run("d4")) == {
         "function": "colours_function",
         "view": "colours_images",
         "version": "1",
-        "model_digest": deployed(house.lake)["colours_function"].model_digest,
-        "images_snapshot": house.lake.snapshot("colours", "images"),
+        "model_digest": deployed(colours.lake)["colours_function"].model_digest,
+        "images_snapshot": colours.lake.snapshot("colours", "images"),
         "engine": "auto",
     }
 
@@ -134,38 +136,38 @@ def test_the_inputs_name_the_champion_and_the_images(house: House) -> None:
 def test_a_new_champion_answers_without_a_new_session(
     spark: SparkSession, mlflow_uri: str, tmp_path: Path
 ) -> None:
-    house = House(spark, tmp_path, mlflow_uri, config("moving"))
-    house.add_images(IMAGES)
+    colours = House(spark, tmp_path, mlflow_uri, config("moving"))
+    colours.add_images(IMAGES)
     sql = "SELECT max(moving_function(image)[0].probability) AS best FROM moving_images"
-    house.crown(1)
-    house.deploy("d1")
-    before = house.ask(sql)[0].best
-    first = deployed(house.lake)["moving_function"]
-    house.crown(2)
+    colours.crown(1)
+    colours.deploy("d1")
+    before = colours.ask(sql)[0].best
+    first = deployed(colours.lake)["moving_function"]
+    colours.crown(2)
 
-    house.deploy("d2")
+    colours.deploy("d2")
 
     assert before == pytest.approx(probability_of_best(1), abs=0.01)
-    assert house.ask(sql)[0].best == pytest.approx(probability_of_best(2), abs=0.01)
-    assert [row["model_version"] for row in house.function_rows()] == ["1", "2"]
+    assert colours.ask(sql)[0].best == pytest.approx(probability_of_best(2), abs=0.01)
+    assert [row["model_version"] for row in colours.function_rows()] == ["1", "2"]
 
     # Someone removes the deployed files: the next deployment brings them back.
-    newest = deployed(house.lake)["moving_function"]
-    shutil.rmtree(house.workspace.root / newest.model_path)
+    newest = deployed(colours.lake)["moving_function"]
+    shutil.rmtree(colours.workspace.root / newest.model_path)
     with pytest.raises(MissingInputError, match=r"deploy pipeline moving again$"):
-        newest.model_file(house.workspace)
-    house.deploy("d3")
-    assert newest.model_file(house.workspace).is_file()
-    assert first.model_file(house.workspace).is_file()
+        newest.model_file(colours.workspace)
+    colours.deploy("d3")
+    assert newest.model_file(colours.workspace).is_file()
+    assert first.model_file(colours.workspace).is_file()
 
 
 def test_without_a_champion_there_is_nothing_to_deploy(
     spark: SparkSession, mlflow_uri: str, tmp_path: Path
 ) -> None:
-    house = House(spark, tmp_path, mlflow_uri, config("kingless"))
+    colours = House(spark, tmp_path, mlflow_uri, config("kingless"))
 
     with pytest.raises(MissingInputError) as caught:
-        house.deploy()
+        colours.deploy()
 
     assert str(caught.value) == (
         "model kingless has no champion: approve a kingless candidate first"
@@ -175,30 +177,30 @@ def test_without_a_champion_there_is_nothing_to_deploy(
 def test_without_images_nothing_is_published(
     spark: SparkSession, mlflow_uri: str, tmp_path: Path
 ) -> None:
-    house = House(spark, tmp_path, mlflow_uri, config("imageless"))
-    house.crown(1)
-    trained_on = [row[c.IMAGE_ID] for row in house.lake.rows("imageless", c.IMAGES)]
-    forget(house.lake, "imageless", trained_on, who="ann", run_id="f1")
+    colours = House(spark, tmp_path, mlflow_uri, config("imageless"))
+    colours.crown(1)
+    trained_on = [row[c.IMAGE_ID] for row in colours.lake.rows("imageless", c.IMAGES)]
+    forget(colours.lake, "imageless", trained_on, who="ann", run_id="f1")
 
     with pytest.raises(MissingInputError, match="the view has no image; run ingest first"):
-        house.deploy()
+        colours.deploy()
 
-    assert house.function_rows() == []
+    assert colours.function_rows() == []
 
 
-def test_a_built_in_name_is_refused(house: House) -> None:
-    taken = replace(house.config, function="array_max")
+def test_a_built_in_name_is_refused(colours: House) -> None:
+    taken = replace(colours.config, function="array_max")
 
     with pytest.raises(ConfigError) as caught:
-        deploy(house.spark, taken, house.workspace, house.run("d5"))
+        deploy(colours.spark, taken, colours.workspace, colours.run("d5"))
 
     assert str(caught.value) == (
         "function = 'array_max': Spark SQL has a function of that name: choose another"
     )
 
 
-def test_answers_outside_the_model_are_refused(house: House) -> None:
-    rows = house.ask(smoke_query("colours_function", "colours_images"))
+def test_answers_outside_the_model_are_refused(colours: House) -> None:
+    rows = colours.ask(smoke_query("colours_function", "colours_images"))
 
     check_answers(rows, LABELS, "f")
     with pytest.raises(GateFailedError) as caught:
@@ -211,14 +213,14 @@ def test_answers_outside_the_model_are_refused(house: House) -> None:
 def test_an_image_without_an_answer_fails_the_deployment(
     spark: SparkSession, mlflow_uri: str, tmp_path: Path
 ) -> None:
-    house = House(spark, tmp_path, mlflow_uri, config("unreadable"))
-    house.add_images({"a/broken.jpg": b"not a picture"})
-    house.crown(1)
+    colours = House(spark, tmp_path, mlflow_uri, config("unreadable"))
+    colours.add_images({"a/broken.jpg": b"not a picture"})
+    colours.crown(1)
 
     with pytest.raises(GateFailedError) as caught:
-        house.deploy()
+        colours.deploy()
 
     assert str(caught.value) == (
         "function unreadable_function has no answer for image a/broken.jpg"
     )
-    assert house.function_rows() == []
+    assert colours.function_rows() == []

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pyspark.sql import SparkSession
 
 from darkroom.backbones.catalog import resolve
 from darkroom.contract import (
@@ -23,19 +22,20 @@ from darkroom.contract import (
     Stage,
     StageStatus,
 )
-from darkroom.contract.stages import CHAMPION
-from darkroom.ml.engines import network, prepare
+from darkroom.ml.engines import prepare
 from darkroom.ml.inference import image_predictor
 from darkroom.registry import lookup, tracking
 from darkroom.registry.package import fetch_package
 from darkroom.registry.tracking import PipelineRun, TrialRecord
-from darkroom.registry.versions import MODEL_DIGEST_TAG, Registry
 from darkroom.stages import evaluate as evaluate_stage
 from darkroom.stages import tune as tune_stage
 from darkroom.tuning.data import TrainData
-from tests.integration.spark_env.colour_pipeline import SIDE, House, new_house, picture
+from tests.integration.spark_env.colour_pipeline import House, picture
 
-pytest_plugins = ("tests.integration.spark_env.mlflow_server",)
+pytest_plugins = (
+    "tests.integration.spark_env.mlflow_server",
+    "tests.integration.spark_env.trained_house",
+)
 pytestmark = pytest.mark.integration
 
 FRESH = """
@@ -50,39 +50,6 @@ rows = [[row.label, row.probability, None if row.probabilities is None else
          [float(p) for p in row.probabilities]] for row in answer.itertuples()]
 print(json.dumps({"rows": rows, "pixels": darkroom.images.__file__}))
 """
-
-
-@pytest.fixture(scope="session")
-def backbone_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model file whose features are the mean red, green and blue."""
-    import keras
-
-    file = tmp_path_factory.mktemp("backbone") / "mean_colour.keras"
-    layers = [keras.Input((SIDE, SIDE, 3)), keras.layers.GlobalAveragePooling2D()]
-    keras.Sequential(layers).save(file)
-    return file
-
-
-@pytest.fixture
-def house(spark: SparkSession, mlflow_uri: str, backbone_file: Path, tmp_path: Path) -> House:
-    """A new pipeline."""
-    return new_house(spark, mlflow_uri, backbone_file, tmp_path)
-
-
-@pytest.fixture(scope="module")
-def trained(
-    spark: SparkSession,
-    mlflow_server: str,
-    backbone_file: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> House:
-    """A pipeline whose run 1 has a candidate, for tests that only look at it."""
-    house = new_house(spark, mlflow_server, backbone_file, tmp_path_factory.mktemp("trained"))
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("MLFLOW_TRACKING_URI", mlflow_server)
-        house.fill()
-        house.tune()
-    return house
 
 
 def test_a_candidate_is_made_judged_and_logged_once(
@@ -116,12 +83,11 @@ def test_a_candidate_is_made_judged_and_logged_once(
     first = house.evaluate()
     assert first.status is StageStatus.DONE
     assert first.outputs["verdict"] == "PASS"
-    assert first.outputs["metrics"] == {
-        "accuracy": 1.0,
-        "macro_f1": 1.0,
-        "macro_precision": 1.0,
-        "macro_recall": 1.0,
-    }
+    metrics = first.outputs["metrics"]
+    perfect = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "auc")
+    assert [metrics[name] for name in perfect] == [1.0] * 5
+    assert 0 < metrics["log_loss"] < 0.1
+    assert 0 < metrics["ece"] < 0.1
     assert (first.outputs["test_images"], first.outputs["champion_version"]) == (10, None)
     assert first.report == f"reports/{house.config.name}/run_1/index.html"
     page = (house.workspace.root / first.report).read_text()
@@ -187,7 +153,19 @@ def test_metrics_of_folds_and_test_and_the_decision_are_in_mlflow(
     result = house.evaluate()
     run = house.client.get_run(tuned["mlflow_run_id"])
     assert run.data.metrics["test_accuracy"] == 1.0
+    assert 0.7 < run.data.metrics["test_accuracy_low"] < 0.8  # 10 of 10: Wilson's 0.72
+    assert run.data.metrics["test_accuracy_high"] == pytest.approx(1.0)
+    assert run.data.metrics["latency_p50_ms"] == 6.0
     assert run.data.tags["darkroom.verdict"] == "PASS"
+    assert run.data.tags["darkroom.gate.accuracy"] == "PASS: accuracy 1.0000 reaches 0.9"
+    files = house.client.list_artifacts(tuned["mlflow_run_id"], evaluate_stage.EVALUATION_FOLDER)
+    assert {Path(file.path).name for file in files} == {
+        "index.html",
+        "predictions.parquet",
+        "confusion.png",
+        "reliability.png",
+        "tuning.png",
+    }
     assert run.data.tags["darkroom.decision_digest"] == result.outputs["decision_digest"]
     decision = GateDecision.from_json(result.outputs["decision"])
     assert decision.digest == result.outputs["decision_digest"]
@@ -253,62 +231,6 @@ def test_the_logged_model_has_a_signature_an_example_labels_and_no_pickle(
         )
     ]
     assert not [name for name in names if name.endswith(".pkl")]
-
-
-def test_a_failed_gate_fails_the_stage_for_good_and_shows_its_report(house: House) -> None:
-    house.fill(mislabelled=2)
-    house.tune()
-    result = house.evaluate()
-    assert (result.status, result.permanent) == (StageStatus.FAILED, True)
-    assert result.summary == (
-        "FAIL: accuracy 0.8000 is below 0.9 (10 test images, no champion yet)"
-    )
-    assert result.report is not None
-    page = (house.workspace.root / result.report).read_text()
-    assert page.count("<figure>") == 2
-    assert "red/12.png" in page
-
-
-def test_too_few_test_images_go_to_a_person(trained: House, mlflow_uri: str) -> None:
-    result = trained.evaluate(min_test_images=11)
-    assert (result.status, result.outputs["verdict"]) == (StageStatus.DONE, "INCONCLUSIVE")
-
-
-def test_evaluation_runs_what_tuning_has_prepared_and_loads_no_keras_model(
-    trained: House, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(network, "read_network", None)
-    assert trained.evaluate().outputs["test_images"] == 10
-
-
-def test_the_champion_is_judged_on_the_same_images(house: House) -> None:
-    house.fill(mislabelled=1)
-    tuned = house.tune()
-    registry = Registry(house.config.name, house.client)
-    version = registry.create(
-        tuned["model_uri"], tuned["mlflow_run_id"], {MODEL_DIGEST_TAG: tuned["model_digest"]}
-    )
-    assert lookup.champion(house.config.name) is None
-    registry.point(CHAMPION, version.version)
-    run = house.run()
-    own = evaluate_stage.inputs(house.config, house.workspace, run)
-    assert own["champion"] is None  # Its verdict stands: no model is compared with itself.
-
-    # Pure L1 of that strength leaves no coefficient, and of equal classes the first is predicted.
-    worse = replace(house.config.tuning, reg_params=(1e6,), elastic_net_params=(1.0,))
-    other = replace(house, config=replace(house.config, tuning=worse))
-    for stage, name in ((Stage.INGEST, None), (Stage.FEATURIZE, house.backbone)):
-        other.run("run 2").folder.write(run.folder.read(stage, name), name)
-    other.tune("run 2")
-    key = evaluate_stage.inputs(other.config, other.workspace, other.run("run 2"))
-    assert key["champion"] == ("1", tuned["model_digest"])
-    result = other.evaluate("run 2", thresholds={"accuracy": 0.1})
-    assert result.outputs["champion_version"] == "1"
-    assert result.summary == (
-        "FAIL: accuracy 0.6000 against 0.9000 of champion 1: -0.3000, a loss of 0 is tolerated "
-        "(only the candidate is right on 1 images, only the champion on 4; McNemar p = 0.38) "
-        "(10 test images, champion 1)"
-    )
 
 
 def test_what_is_gone_is_not_still_there(house: House) -> None:

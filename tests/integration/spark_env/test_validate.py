@@ -106,6 +106,7 @@ def test_good_images_pass_and_the_page_is_the_report(house: House, passed: Stage
         "warnings": [],
         "suite": "built-in",
         "compared_with": None,
+        "drift": [],
     }
     assert passed.report == "data_docs/signs/runs/r1/index.html"
     assert stage.still_there(passed, house.config, house.workspace)
@@ -206,6 +207,11 @@ def test_drift_is_a_warning_beside_the_last_accepted_snapshot(
     )
     warnings = [one["expectation"] for one in result.outputs["warnings"]]
     assert warnings == ["expect_drift_to_be_at_most(brightness)"]
+    assert {one["expectation"]: one["met"] for one in result.outputs["drift"]} == {
+        "expect_drift_to_be_at_most(label)": True,
+        "expect_drift_to_be_at_most(brightness)": False,
+        "expect_drift_to_be_at_most(size)": True,
+    }
     assert result.summary.startswith(
         "1 of 15 expectations not met: warning: expect_drift_to_be_at_most(brightness): observed 0."
     )

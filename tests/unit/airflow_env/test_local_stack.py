@@ -142,6 +142,7 @@ def test_a_new_pipeline_gets_thresholds_that_fit_its_images(
     assert config.validation.min_images_per_class == 4  # half of the smallest class, 8
     assert config.gate.thresholds == {"accuracy": 0.62, "macro_f1": 0.56}  # chance is 0.25
     assert config.gate.min_test_images == 8  # half of a fifth of 80
+    assert config.gate.min_class_images == 1  # half of a fifth of 8 is less than one
     assert "# The thresholds were derived from 80 files in 4 classes" in text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import pytest
@@ -79,11 +80,56 @@ def test_integers_are_accepted_where_numbers_are_wanted() -> None:
         ),
         (
             changed(gate__thresholds={"acuracy": 0.9}),
-            "gate.thresholds = 'acuracy': no such metric, did you mean accuracy?",
+            "gate.thresholds = 'acuracy': no such metric, did you mean accuracy or auc?",
         ),
         (
             changed(gate__thresholds={}),
             "gate.thresholds = {}: name at least one, for example accuracy: 0.9",
+        ),
+        (
+            changed(gate__thresholds={"log_loss": -1}),
+            "gate.thresholds.log_loss = -1.0: must be at least 0, and finite",
+        ),
+        (
+            changed(gate__thresholds={"log_loss": math.inf}),
+            "gate.thresholds.log_loss = inf: must be at least 0, and finite",
+        ),
+        (
+            changed(gate__thresholds={"accuracy": math.nan}),
+            "gate.thresholds.accuracy = nan: must lie between 0 and 1",
+        ),
+        (
+            changed(gate__max_slice_regression=1),
+            "gate.max_slice_regression = 1.0: must be at least 0 and below 1",
+        ),
+        (
+            changed(gate__confidence=95),
+            "gate.confidence = 95.0: must be at least 0.5 and below 1",
+        ),
+        (
+            changed(gate__min_class_images=0),
+            "gate.min_class_images = 0: must be at least 1",
+        ),
+        (
+            changed(gate__slices=["brightnes"]),
+            "gate.slices = 'brightnes': no such slice, did you mean brightness?",
+        ),
+        (
+            changed(gate__slices=["metadata."]),
+            "gate.slices = 'metadata.': no such slice, known are source, size, brightness, "
+            "metadata.<column of the manifest>",
+        ),
+        (
+            changed(gate__slices=["size", "size"]),
+            "gate.slices = 'size': is given twice: remove one",
+        ),
+        (
+            changed(gate__max_latency_ms=0),
+            "gate.max_latency_ms = 0.0: give a number above 0, or leave it out",
+        ),
+        (
+            changed(gate__max_memory_mb=math.nan),
+            "gate.max_memory_mb = nan: give a number above 0, or leave it out",
         ),
         (
             changed(gate__thresholds={"accuracy": 90}),
