@@ -16,7 +16,7 @@ SPARK_CODE := $(wildcard spark_jobs demo benchmarks scripts/class_data_job.py te
 AIRFLOW_CODE := $(wildcard dags plugins scripts/local_stack tests/*/airflow_env tests/e2e/*.py)
 
 ##@ Use it
-.PHONY: demo run up query
+.PHONY: demo run rollback up sql query
 demo: setup  ## the whole chain on generated traffic signs, from nothing
 	@$(LOCAL_STACK) demo
 
@@ -24,8 +24,17 @@ run: need-PIPELINE need-SOURCE setup  ## your images: PIPELINE=name SOURCE=/fold
 	@$(LOCAL_STACK) run --pipeline "$$PIPELINE" --source "$$SOURCE" \
 		$(if $(APPROVE),--approve "$$APPROVE")
 
+rollback: need-PIPELINE need-REASON setup  ## an earlier model: PIPELINE= REASON= [VERSION=]
+	@$(LOCAL_STACK) rollback --pipeline "$$PIPELINE" --reason "$$REASON" \
+		$(if $(VERSION),--version "$$VERSION")
+
 up: setup  ## Airflow, MLflow and the SQL gateway; Ctrl-C stops all
 	@$(LOCAL_STACK) up
+
+sql: setup  ## the SQL gateway alone: [PORT=10000] [HEALTH_PORT=10002]
+	@$(IN_SPARK) exec spark-submit --master "local[*,3]" \
+		--driver-java-options=-XX:TieredStopAtLevel=4 spark_jobs/sql_gateway.py \
+		$(if $(PORT),--port "$$PORT") $(if $(HEALTH_PORT),--health-port "$$HEALTH_PORT")
 
 query: need-SQL setup  ## ask a deployed function: SQL='SELECT ...'
 	@$(IN_SPARK) spark-submit spark_jobs/query.py --sql "$$SQL"
@@ -79,7 +88,7 @@ test-parity: setup  ## Spark = Keras for all 40 networks (1 hour); [RESUME=yes]
 		$(SPARK_BIN)/pytest tests/integration/spark_env/test_parity.py \
 		tests/integration/spark_env/test_seed_programs.py -m "" $(ARGS)
 
-test-long: setup  ## rarer cases, ten kills, 2,000 damaged files (8 minutes)
+test-long: setup  ## rarer cases, ten kills, 5 minutes of swaps (15 minutes)
 	@$(IN_SPARK) DARKROOM_MUTATIONS=2000 $(SPARK_BIN)/pytest tests/unit/spark_env/test_audit.py
 	@$(IN_SPARK) $(SPARK_BIN)/pytest -m long tests/unit/spark_env tests/integration/spark_env $(ARGS)
 

@@ -17,6 +17,7 @@ from benchmarks import (
     ingest_memory,
     results,
     spark_start,
+    sql,
     tuning,
     validate,
 )
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
     "cv_vs_pyspark": tuning.measure_cv,
     "heads": tuning.measure_heads,
     "ingest": ingest.measure,
+    "sql": sql.measure,
     "ingest_driver": ingest_memory.measure,
     "validate_vs_ingest": validate.measure,
 }

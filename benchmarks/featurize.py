@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
 
 from benchmarks.peers import Peer, RawLoop, TensorFlowLoop
 from benchmarks.photographs import photograph
@@ -30,6 +31,24 @@ PARTS = 4 * CORES
 
 START_GOAL = 6.0
 """Seconds from the first row to steady speed, in fresh workers."""
+
+
+class Rival(Protocol):
+    """What runs over the same pictures in turns with ours; a context manager."""
+
+    def __enter__(self) -> object:
+        """Makes it ready, and runs once."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Ends it."""
+
+    def run(self) -> float:
+        """Seconds for all pictures."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +91,7 @@ def measure(names: Sequence[str] = tuple(CASES), share: float = 1.0) -> Iterator
 
 def _measure(name: str, case: Case, count: int, folder: Path) -> Iterator[Row]:
     folder.mkdir()
-    model_file, size = _model(name, folder)
+    model_file, size = keras_model(name, folder)
     prepared = prepare(model_file, folder / "engines")
     # A few hundred are drawn; repeated, they are decoded again all the same.
     drawn = [photograph(number) for number in range(min(count, 300))]
@@ -80,11 +99,11 @@ def _measure(name: str, case: Case, count: int, folder: Path) -> Iterator[Row]:
     peers = {"raw": Peer([RawLoop(prepared, pictures[n::CORES]) for n in range(CORES)])}
     if case.against_tensorflow:
         peers["tensorflow"] = Peer([TensorFlowLoop(model_file, pictures, size)])
-    spark = _session()
+    spark = session()
     try:
-        frame = _table(spark, pictures, folder / "pictures")
+        frame = picture_table(spark, pictures, folder / "pictures")
         first = _features(frame, prepared)
-        rounds = _in_turns(lambda: _features(frame, prepared), peers)
+        rounds = in_turns(lambda: _features(frame, prepared), peers)
     finally:
         spark.stop()
     ours = statistics.median(own for own, _ in rounds)
@@ -104,8 +123,8 @@ def _measure(name: str, case: Case, count: int, folder: Path) -> Iterator[Row]:
     )
 
 
-def _in_turns(
-    own: Callable[[], float], peers: Mapping[str, Peer]
+def in_turns(
+    own: Callable[[], float], peers: Mapping[str, Rival]
 ) -> list[tuple[float, dict[str, float]]]:
     """Seconds of ours and of each peer, round by round; all have run once before."""
     with ExitStack() as stack:
@@ -140,7 +159,7 @@ def _ratio(
     )
 
 
-def _model(name: str, folder: Path) -> tuple[Path, int]:
+def keras_model(name: str, folder: Path) -> tuple[Path, int]:
     """A Keras file with seeded random weights (embedded: its own), and its input size."""
     weights = {}
     if name != EMBEDDED:
@@ -153,7 +172,8 @@ def _model(name: str, folder: Path) -> tuple[Path, int]:
     return backbone.model_file(folder), backbone.height
 
 
-def _session() -> SparkSession:
+def session() -> SparkSession:
+    """A session on `CORES` cores."""
     from pyspark.sql import SparkSession
 
     spark = SparkSession.builder.master(f"local[{CORES}]").appName("benchmark").getOrCreate()
@@ -161,7 +181,8 @@ def _session() -> SparkSession:
     return spark
 
 
-def _table(spark: SparkSession, pictures: Sequence[bytes], folder: Path) -> DataFrame:
+def picture_table(spark: SparkSession, pictures: Sequence[bytes], folder: Path) -> DataFrame:
+    """Writes pictures as Parquet files and reads them: columns id and image."""
     rows = [(number, data) for number, data in enumerate(pictures)]
     frame = spark.createDataFrame(rows, "id long, image binary").repartition(PARTS)
     frame.write.parquet(str(folder))

@@ -9,7 +9,7 @@ from airflow.sdk import DAG
 
 from darkroom.contract import Stage
 from darkroom_airflow.docs import APPROVE_DOC, STAGE_DOCS, promotion_doc
-from darkroom_airflow.operators.approval import ChallengerApprovalOperator
+from darkroom_airflow.operators.approval import ask_for_approval
 from darkroom_airflow.operators.stage import StageOperator
 from darkroom_airflow.pipelines import load_pipelines
 
@@ -29,20 +29,18 @@ for pipeline in load_pipelines().valid:
             "retry_delay": timedelta(seconds=10),
         },
     ):
-        approve = ChallengerApprovalOperator(
-            task_id="approve",
-            challenger=pipeline.challenger,
-            timeout_hours=pipeline.config.approval.timeout_hours,
-            doc_md=APPROVE_DOC,
+        approvals = ask_for_approval(
+            pipeline.config.approval, pipeline.challenger, doc_md=APPROVE_DOC
         )
         promote = StageOperator(
             task_id=Stage.PROMOTE,
-            options=approve.approved,
+            options=approvals[-1].approved,
             execution_timeout=timedelta(minutes=30),
             doc_md=STAGE_DOCS[Stage.PROMOTE],
         )
         deploy = StageOperator(
             task_id=Stage.DEPLOY,
+            outlets=[pipeline.deployed],
             execution_timeout=timedelta(hours=1),
             doc_md=STAGE_DOCS[Stage.DEPLOY],
         )

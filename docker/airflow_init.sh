@@ -10,7 +10,7 @@ import json
 import os
 from pathlib import Path
 
-passwords = {user: os.environ[f"{user.upper()}_PASSWORD"] for user in ("admin", "demo")}
+passwords = {user: os.environ[f"{user.upper()}_PASSWORD"] for user in ("admin", "demo", "viewer")}
 file = Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
 scratch = file.with_suffix(".new")
 scratch.write_text(json.dumps(passwords))

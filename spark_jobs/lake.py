@@ -55,7 +55,7 @@ def forget(pipeline: str, workspace: Path, image_ids: tuple[str, ...]) -> None:
 @click.option(
     "--days",
     type=click.IntRange(min=0),
-    help="Only snapshots that are older; default 30, or 0 with --image-id.",
+    help="Only snapshots replaced longer ago; default 30, or 0 with --image-id.",
 )
 @click.option("--tagged", is_flag=True, help="Also snapshots with a tag; the tag goes as well.")
 def expire(
@@ -86,7 +86,10 @@ def compact(pipeline: str, workspace: Path) -> None:
 
     spark = start_session(f"{pipeline} compact")
     run_id = f"compact-{uuid.uuid4()}"
-    done = compact_tables(spark, Lake(Workspace(workspace)), pipeline, run_id)
+    try:
+        done = compact_tables(spark, Lake(Workspace(workspace)), pipeline, run_id)
+    finally:
+        spark.stop()
     for one in done:
         click.echo(f"{one.table}: {one.before:,} small files became {one.after:,}")
     if not done:

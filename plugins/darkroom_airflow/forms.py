@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from airflow.sdk import Param
 
@@ -12,8 +12,12 @@ from darkroom.contract import PipelineConfig
 from darkroom.contract.names import BACKBONES, MODEL_FILE_SUFFIXES
 
 FORCE = "force"
+BACKFILL = "backfill"
 BACKBONE_CHOICE = "backbones"
 KEEP_DAYS = "keep_days"
+VERSION = "version"
+REASON = "reason"
+REASON_LENGTH = 1000
 _FIELDS = {
     "source": "source.path",
     BACKBONE_CHOICE: "features.backbones",
@@ -61,6 +65,34 @@ def training_form(config: PipelineConfig) -> dict[str, Param]:
     }
 
 
+SCORING_OPTIONS: Final = {
+    BACKFILL: f"{{{{ params.{BACKFILL} | string | lower }}}}",
+    # A run that an asset started has no data interval: it takes what is there.
+    "until": "{{ data_interval_end | default('now', true) }}",
+}
+"""Options of the stage score, as templates of its run."""
+
+
+def scoring_form() -> dict[str, Param]:
+    """The trigger form of a scoring run."""
+    return {
+        BACKFILL: Param(
+            False,
+            type="boolean",
+            title="Score old images again",
+            description="Without this, only images that no version has scored get predictions. "
+            "With it, the deployed version also scores those that only earlier versions have.",
+        ),
+        FORCE: Param(
+            False,
+            type="boolean",
+            title="Look even when nothing has changed",
+            description="Without this, a run with the same images and the same model returns its "
+            "earlier result at once. No image is scored twice either way.",
+        ),
+    }
+
+
 def maintenance_form(config: PipelineConfig) -> dict[str, Param]:
     """The trigger form of a maintenance run; its default is what the pipeline's file says."""
     return {
@@ -68,11 +100,33 @@ def maintenance_form(config: PipelineConfig) -> dict[str, Param]:
             config.maintenance.keep_days,
             type="integer",
             minimum=1,
-            title="Days that snapshots are kept",
-            description="Older snapshots can be read no more, unless a registered model was "
-            "trained on them.",
+            title="Days that a replaced snapshot is kept",
+            description="What was replaced before that can be read no more, unless a registered "
+            "model was trained on it.",
             examples=[7, 30, 90],
         )
+    }
+
+
+def rollback_form() -> dict[str, Param]:
+    """The trigger form of a rollback."""
+    return {
+        VERSION: Param(
+            None,
+            type=["null", "string"],
+            pattern=r"^\s*[0-9]*\s*$",
+            title="Version",
+            description="Number of the version to go back to, one that was champion; empty: the "
+            "champion before this one.",
+        ),
+        # No default: Airflow does not start a run without one.
+        REASON: Param(
+            type="string",
+            pattern=r"\S",
+            maxLength=REASON_LENGTH,
+            title="Reason",
+            description="Why the champion has to go. It goes to the ledger.",
+        ),
     }
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import yaml
-from airflow.sdk import Asset, CronTriggerTimetable
+from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable
 from airflow.sdk.exceptions import AirflowTimetableInvalid
 
 from darkroom.contract import (
@@ -44,6 +45,26 @@ class Pipeline:
     def challenger(self) -> Asset:
         """The asset that is updated when a new model waits for approval."""
         return Asset(f"darkroom://{self.name}/challenger")
+
+    @property
+    def deployed(self) -> Asset:
+        """The asset that is updated when a model answers from SQL."""
+        return Asset(f"darkroom://{self.name}/deployed")
+
+    @property
+    def scoring_schedule(self) -> Any:
+        """What starts a scoring run: the clock, a deployment, both, or a person alone."""
+        cron, after_deploy = self.config.scoring.schedule, self.config.scoring.after_deploy
+        clock = CronTriggerTimetable(cron, timezone="UTC") if cron else None
+        if clock and after_deploy:
+            return AssetOrTimeSchedule(timetable=clock, assets=[self.deployed])
+        return clock or ([self.deployed] if after_deploy else None)
+
+    @property
+    def watch(self) -> CronTriggerTimetable | None:
+        """When it is looked whether the champion is the ledger's."""
+        cron = self.config.watch.schedule
+        return _timetable(cron) if cron is not None else None
 
     @property
     def maintenance(self) -> CronTriggerTimetable | None:
@@ -116,6 +137,7 @@ def read_pipeline(file: Path) -> PipelineConfig:
         remedy = f"must be the file's name: write {file.stem}, or rename the file"
         raise ConfigError("name", config.name, remedy)
     _check_cron("schedule", config.schedule)
+    _check_cron("watch.schedule", config.watch.schedule)
     _check_cron("maintenance.schedule", config.maintenance.schedule)
     return config
 

@@ -1,4 +1,4 @@
-"""The command line: ``python -m local_stack demo|run|up``."""
+"""The command line: ``python -m local_stack demo|run|rollback|up``."""
 
 from __future__ import annotations
 
@@ -37,6 +37,17 @@ def run(pipeline: str, source: str | None, approve: str | None) -> None:
     from local_stack.run import run_pipeline
 
     sys.exit(run_pipeline(Layout.from_environment(), pipeline, source or None, approve or "no"))
+
+
+@main.command()
+@click.option("--pipeline", required=True, help="The pipeline's name.")
+@click.option("--reason", required=True, help="Why the champion has to go.")
+@click.option("--version", help="Which version; by default the champion before this one.")
+def rollback(pipeline: str, reason: str, version: str | None) -> None:
+    """Makes an earlier champion answer again."""
+    from local_stack.rollback import run_rollback
+
+    sys.exit(run_rollback(Layout.from_environment(), pipeline, reason, version or None))
 
 
 @main.command()

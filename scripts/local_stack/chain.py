@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,8 @@ from local_stack.client import AirflowClient, OpenRun, TaskState
 from local_stack.layout import Layout
 
 APPROVE_TASK = "approve"
+_ASKING = {"awaiting_input", "deferred"}
+"""States of a task that waits for an answer: in Airflow alone, or in MLflow too."""
 _POLL_SECONDS = 0.5
 _PARSE_SECONDS = 120.0
 _EVENT_SECONDS = 60.0
@@ -63,15 +65,20 @@ class Chain:
         self.layout = layout
         self.training = f"{pipeline}_training"
         self.promotion = f"{pipeline}_promotion"
+        self.rollback = f"{pipeline}_rollback"
 
-    def wait_for_dags(self, since: datetime) -> None:
-        """Waits until both DAGs were read after a moment.
+    def wait_for_dags(self, since: datetime, dags: Sequence[str] = ()) -> None:
+        """Waits until DAGs were read after a moment.
+
+        Args:
+            since: The moment.
+            dags: Which ones; training and promotion by default.
 
         Raises:
             ChainError: They do not appear; the reason is Airflow's.
         """
         deadline = time.monotonic() + _PARSE_SECONDS
-        waiting = [self.training, self.promotion]
+        waiting = list(dags) or [self.training, self.promotion]
         while waiting := [dag for dag in waiting if not self._was_read(dag, since)]:
             if time.monotonic() > deadline:
                 errors = "; ".join(self.client.import_errors())
@@ -119,12 +126,12 @@ class Chain:
         """The newest promotion run that waits for a person's answer."""
         for run in self.client.runs(self.promotion):
             tasks = self.client.tasks(self.promotion, run)
-            if any(t.task == APPROVE_TASK and t.state == "awaiting_input" for t in tasks):
+            if any(t.task == APPROVE_TASK and t.state in _ASKING for t in tasks):
                 return run
         return None
 
-    def wait_for_question(self, run: str) -> Mapping[str, Any]:
-        """Waits until a promotion run asks; returns the question.
+    def wait_for_question(self, run: str) -> Mapping[str, Any] | None:
+        """Waits until a promotion run asks; returns the question, None where nobody is asked.
 
         Raises:
             ChainError: It ends before it asks.
@@ -132,17 +139,19 @@ class Chain:
         while True:
             tasks = self.client.tasks(self.promotion, run)
             approve = next((t for t in tasks if t.task == APPROVE_TASK), None)
-            if approve and approve.state == "awaiting_input":
+            if approve and approve.state in _ASKING:
                 return self.client.question(self.promotion, run, APPROVE_TASK)
+            if approve and approve.state == "success":
+                return None
             if approve and approve.ended:
                 raise ChainError(self._why(self.promotion, run, approve))
             time.sleep(_POLL_SECONDS)
 
     def approve(self, run: str, reason: str, on_end: OnEnd) -> Ended:
-        """Approves, and waits until the model is deployed; returns the task ``deploy``.
+        """Approves if asked, and waits until the model is deployed; returns the task ``deploy``.
 
         Raises:
-            ChainError: A task failed.
+            ChainError: A task failed, or this user's approval is not enough.
         """
         ended: list[Ended] = []
 
@@ -150,10 +159,19 @@ class Chain:
             ended.append(task)
             on_end(task)
 
+        answered: list[str] = []
+
         def answer(task: TaskState) -> None:
-            if task.task == APPROVE_TASK and task.state == "awaiting_input":
-                time.sleep(_SETTLE_SECONDS)
-                self.client.answer(self.promotion, run, APPROVE_TASK, "Approve", reason)
+            if not task.task.startswith(APPROVE_TASK) or task.state not in _ASKING:
+                return
+            if answered:
+                raise ChainError(
+                    f"{task.name}: Airflow asks again, for somebody else has to approve this model "
+                    "(too): see Required Actions in its pages"
+                )
+            time.sleep(_SETTLE_SECONDS)
+            self.client.answer(self.promotion, run, task.task, "Approve", reason)
+            answered.append(task.task)
 
         self.follow(self.promotion, run, keep, answer)
         return next(task for task in ended if task.task.task == Stage.DEPLOY)

@@ -13,8 +13,9 @@ from local_stack.layout import Layout
 
 ADMIN = "admin"
 DEMO = "demo"
-USERS = {ADMIN: "admin", DEMO: "user"}
-"""Role of each user; ``user`` may trigger DAGs and answer approvals, nothing else."""
+VIEWER = "viewer"
+USERS = {ADMIN: "admin", DEMO: "user", VIEWER: "viewer"}
+"""Role of each user: ``user`` may trigger DAGs and answer approvals, ``viewer`` may only look."""
 
 _KEYS: dict[str, Callable[[], str]] = {
     "AIRFLOW__API__SECRET_KEY": lambda: secrets.token_hex(32),

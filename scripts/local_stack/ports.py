@@ -12,6 +12,7 @@ _WANTED = {
     "mlflow": ("MLFLOW_PORT", 5000),
     "files": ("FILES_PORT", 8090),
     "sql": ("SQL_PORT", 10000),
+    "sql_health": ("SQL_HEALTH_PORT", 10002),
 }
 
 ANY_PORTS = {variable: "0" for variable, _ in _WANTED.values()}
@@ -31,12 +32,14 @@ class Ports:
         mlflow: MLflow's pages and API.
         files: Reports and Data Docs.
         sql: JDBC and ODBC.
+        sql_health: Whether that works.
     """
 
     airflow: int
     mlflow: int
     files: int
     sql: int
+    sql_health: int
 
     def url(self, port: int) -> str:
         """Address of a port on this machine."""
@@ -44,14 +47,15 @@ class Ports:
 
 
 def choose_ports() -> Ports:
-    """Chooses free ports: the usual ones (8080, 5000, 8090, 10000) where they are free.
+    """Chooses free ports: the usual ones (8080, 5000, 8090, 10000, 10002) where they are free.
 
     They are the same each time for the sake of the links that tasks keep, which should still open
     when the stack is started again.
 
     Returns:
-        Ports that were free a moment ago; ``AIRFLOW_PORT``, ``MLFLOW_PORT``, ``FILES_PORT``
-        and ``SQL_PORT`` decide where they are set, and 0 stands for any free port.
+        Ports that were free a moment ago; ``AIRFLOW_PORT``, ``MLFLOW_PORT``, ``FILES_PORT``,
+        ``SQL_PORT`` and ``SQL_HEALTH_PORT`` decide where they are set, and 0 stands for any free
+        port.
 
     Raises:
         PortError: A port that one of these variables names is taken or is no port.

@@ -32,6 +32,9 @@ def run_pipeline(layout: Layout, pipeline: str, source: str | None, approve: str
         folder = SourceFolder.look_at(source) if source else None
         config = existing_or_new(layout.pipelines, pipeline, folder)
         folder = folder or _own_folder(config)
+        if approves and config.approval.questions > 1:
+            remedy = "several people have to approve this pipeline's models, in Airflow: make up"
+            raise ConfigError("APPROVE", approve, remedy)
     except ConfigError as error:
         console.error(str(error))
         return ExitCode.CONFIG
@@ -60,7 +63,11 @@ def run_pipeline(layout: Layout, pipeline: str, source: str | None, approve: str
             show.answer(question.sql, question.answer())
             return 0
         console.step(2, f"{chain.promotion} asks a person")
-        show.question(chain.wait_for_question(run))
+        asked = chain.wait_for_question(run)
+        if asked is None:
+            console.line("Nobody is asked about this one: approval.policy is auto.")
+            return _deploy(chain, run)
+        show.question(asked)
         return _approve(chain, run) if approves else _stop(config, source)
 
     return drive(layout, pipeline, work)
@@ -84,6 +91,10 @@ def _answer(text: str) -> bool:
 def _approve(chain: Chain, run: str) -> int:
     console.line()
     console.line(f'Answered "Approve" as user {chain.client.user}: "{REASON}".')
+    return _deploy(chain, run)
+
+
+def _deploy(chain: Chain, run: str) -> int:
     console.line()
     deploy = chain.approve(run, REASON, show.ended)
     console.step(3, "The answer from SQL")

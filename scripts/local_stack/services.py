@@ -54,7 +54,7 @@ def services(
         ports: The servers' ports.
         environment: Airflow's environment.
         people: False leaves out what only people use: the SQL gateway, and the triggerer, for
-            nothing here waits on a trigger.
+            only an answer that somebody gives in MLflow waits for it.
     """
     # The API server reads the task logs from the disk: Airflow's log servers would only listen,
     # and on all interfaces.
@@ -133,12 +133,15 @@ def _files(layout: Layout, ports: Ports, environment: Mapping[str, str]) -> Serv
 def _sql_gateway(layout: Layout, ports: Ports, environment: Mapping[str, str]) -> Service:
     command = [
         "spark-submit",
-        "--master=local[*]",
+        # A task whose Python worker is killed is tried again.
+        "--master=local[*,3]",
         # It lives long: the full compiler pays.
         "--driver-java-options=-XX:TieredStopAtLevel=4",
         str(PROJECT / "spark_jobs" / "sql_gateway.py"),
         f"--workspace={layout.workspace.root}",
         f"--port={ports.sql}",
+        f"--health-port={ports.sql_health}",
+        f"--pipelines={layout.pipelines}",
     ]
     own = {**environment, "PYTHONPATH": str(PROJECT / "spark_jobs")}
     return Service("sql-gateway", command, own, layout.logs / "sql-gateway.log")

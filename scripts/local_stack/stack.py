@@ -78,6 +78,19 @@ def run_stack(
         return _Stack(running, listed, driver, state_file).run()
 
 
+def running_airflow(layout: Layout) -> str | None:
+    """Address of Airflow in the stack that runs on a workspace; None where none has come up."""
+    lock = _lock(layout)
+    if not lock.exists():
+        return None
+    with lock.open() as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _state(_state_file(layout)).get("airflow")
+    return None
+
+
 class _Stack(Manager):  # type: ignore[misc]  # honcho has no type hints
     """honcho's manager, with readiness, a driver, and no orphans."""
 
@@ -204,9 +217,9 @@ def _answers(url: str) -> bool:
 def _only_one(layout: Layout) -> Iterator[Path]:
     """Holds the workspace for one stack; ends what a killed one has left behind."""
     layout.workspace.root.mkdir(parents=True, exist_ok=True)
-    state_file = layout.workspace.root / "stack.json"
+    state_file = _state_file(layout)
     # The lock goes with the process: a stack that was killed leaves none behind.
-    with (layout.workspace.root / "stack.lock").open("w") as lock:
+    with _lock(layout).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -219,6 +232,14 @@ def _only_one(layout: Layout) -> Iterator[Path]:
             yield state_file
         finally:
             state_file.unlink(missing_ok=True)
+
+
+def _lock(layout: Layout) -> Path:
+    return layout.workspace.root / "stack.lock"
+
+
+def _state_file(layout: Layout) -> Path:
+    return layout.workspace.root / "stack.json"
 
 
 def _taken(layout: Layout, state: dict[str, Any]) -> str:

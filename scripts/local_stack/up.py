@@ -24,6 +24,7 @@ def run_up(layout: Layout) -> int:
         console.verbatim(f"MLflow     {ports.url(ports.mlflow)}")
         console.verbatim(f"Reports    {ports.url(ports.files)}")
         console.verbatim(f"SQL        jdbc:hive2://{HOST}:{ports.sql} (some seconds later)")
+        console.verbatim(f"Health     {ports.url(ports.sql_health)}/health")
         console.verbatim(f"Users      {', '.join(credentials.USERS)}")
         console.verbatim(f"Passwords  {layout.shown(layout.passwords)}")
         console.verbatim(f"Logs       {layout.shown(layout.logs)}")

@@ -62,6 +62,8 @@ class RegisterOperator(StageOperator):
             **decided,
             "report": evaluation.report,
             "training_run_id": str(context["run_id"]),
+            # Nobody, for a run on schedule.
+            "requested_by": context["dag_run"].triggering_user_name,
         }
 
 

@@ -3,12 +3,13 @@
 Standard library only. The Airflow side and the Spark side import nothing else of each other.
 """
 
+from darkroom.contract.approval_config import ApprovalConfig, ApprovalPolicy
 from darkroom.contract.config import (
-    ApprovalConfig,
     FeaturesConfig,
     MaintenanceConfig,
     PipelineConfig,
     ValidationConfig,
+    WatchConfig,
     WeightsFile,
     check_together,
 )
@@ -35,6 +36,7 @@ from darkroom.contract.results import (
     StageStatus,
     Verdict,
 )
+from darkroom.contract.serving import ScoringConfig, SqlConfig, ViewConfig, ViewKind
 from darkroom.contract.source import OnMissing, SourceConfig, SourceKind, SplitConfig
 from darkroom.contract.stages import Stage
 from darkroom.contract.tuning import HeadKind, Range, SearchMethod, TuningConfig
@@ -42,6 +44,7 @@ from darkroom.contract.workspace import RunFolder, Workspace
 
 __all__ = [
     "ApprovalConfig",
+    "ApprovalPolicy",
     "Check",
     "Comparison",
     "ConfigError",
@@ -63,16 +66,21 @@ __all__ = [
     "Range",
     "RejectReason",
     "RunFolder",
+    "ScoringConfig",
     "SearchMethod",
     "SourceConfig",
     "SourceKind",
     "SplitConfig",
+    "SqlConfig",
     "Stage",
     "StageResult",
     "StageStatus",
     "TuningConfig",
     "ValidationConfig",
     "Verdict",
+    "ViewConfig",
+    "ViewKind",
+    "WatchConfig",
     "WeightsFile",
     "Workspace",
     "check_together",

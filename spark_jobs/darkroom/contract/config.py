@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from darkroom.contract.approval_config import ApprovalConfig
 from darkroom.contract.checks import at_least, no_repeats, share
 from darkroom.contract.errors import ConfigError
 from darkroom.contract.gate_config import GateConfig
@@ -20,6 +21,7 @@ from darkroom.contract.names import (
     near_matches,
 )
 from darkroom.contract.parsing import build
+from darkroom.contract.serving import ScoringConfig, SqlConfig, check_sql_names, own_views
 from darkroom.contract.source import SourceConfig, SplitConfig
 from darkroom.contract.tuning import TuningConfig
 
@@ -119,22 +121,6 @@ class FeaturesConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ApprovalConfig:
-    """Who is asked before a model becomes champion.
-
-    Attributes:
-        timeout_hours: After this long without an answer the request counts as rejected.
-    """
-
-    timeout_hours: float = 72.0
-
-    def __post_init__(self) -> None:
-        if self.timeout_hours <= 0:
-            remedy = "give a number of hours above 0"
-            raise ConfigError("approval.timeout_hours", self.timeout_hours, remedy)
-
-
-@dataclass(frozen=True, kw_only=True)
 class MaintenanceConfig:
     """How the tables are kept tidy.
 
@@ -150,6 +136,20 @@ class MaintenanceConfig:
     def __post_init__(self) -> None:
         # A run of a stage reads the snapshots of the stages before it.
         at_least("maintenance.keep_days", self.keep_days, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchConfig:
+    """How the champion is watched.
+
+    Attributes:
+        schedule: Cron expression, UTC, or None for by hand only.
+        revert: Whether an alias that was moved by other means than a promotion or a rollback is put
+            back; it is reported in any case.
+    """
+
+    schedule: str | None = "0 * * * *"
+    revert: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +180,9 @@ class PipelineConfig:
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     tuning: TuningConfig = field(default_factory=TuningConfig)
     approval: ApprovalConfig = field(default_factory=ApprovalConfig)
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)
+    sql: SqlConfig = field(default_factory=SqlConfig)
+    watch: WatchConfig = field(default_factory=WatchConfig)
     maintenance: MaintenanceConfig = field(default_factory=MaintenanceConfig)
 
     def __post_init__(self) -> None:
@@ -193,6 +196,13 @@ class PipelineConfig:
             remedy = f"must be at least tuning.folds = {folds}: each fold needs an image"
             field_name = "validation.min_images_per_class"
             raise ConfigError(field_name, self.validation.min_images_per_class, remedy)
+        images, predictions = own_views(self)
+        if images == predictions:
+            raise ConfigError("view", images, "its predictions have that view: choose another name")
+        for name in (images, predictions):
+            if name in self.sql.views:
+                remedy = f"pipeline {self.name} has that view by itself: choose another name"
+                raise ConfigError("sql.views", name, remedy)
 
     @classmethod
     def from_mapping(cls, values: object) -> Self:
@@ -234,7 +244,7 @@ def check_together(configs: Iterable[PipelineConfig]) -> None:
     """Checks what no single pipeline can see.
 
     Raises:
-        ConfigError: Two pipelines share a name, a function or a view.
+        ConfigError: Two pipelines share a name, or would share a SQL function or view.
     """
     configs = list(configs)
     for name in ("name", "function", "view"):
@@ -243,3 +253,4 @@ def check_together(configs: Iterable[PipelineConfig]) -> None:
             if count > 1:
                 users = ", ".join(c.name for c in configs if getattr(c, name) == value)
                 raise ConfigError(name, value, f"used by {count} pipelines ({users}): rename one")
+    check_sql_names(configs)

@@ -11,6 +11,24 @@ from typing import Final
 IDENTIFIER: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 """Pipeline, function and view names: safe in SQL, in URLs and as a file name."""
 
+CHALLENGER_SUFFIX: Final = "_challenger"
+
+
+def with_companions(function: str) -> tuple[str, str, str]:
+    """The three SQL functions of one version: the plain one, the detailed one, the top ones."""
+    return function, f"{function}_detail", f"{function}_top"
+
+
+def predictions_view(pipeline: str) -> str:
+    """The SQL view of a pipeline's predictions."""
+    return f"{pipeline}_predictions"
+
+
+def functions_of(function: str) -> tuple[str, ...]:
+    """The SQL functions that a configured name stands for, its own first."""
+    return with_companions(function) + with_companions(f"{function}{CHALLENGER_SUFFIX}")
+
+
 SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 """A digest as text."""
 

@@ -7,6 +7,12 @@ from enum import StrEnum
 CANDIDATE_RUN_TAG = "darkroom.run_id"
 """MLflow tag that says which run of the pipeline made a model."""
 
+MODEL_DIGEST_TAG = "darkroom.model_digest"
+VERDICT_TAG = "darkroom.verdict"
+REPORT_TAG = "darkroom.report"
+"""MLflow tags of a version: its file's SHA-256, what the gate said, the path of the evaluation's
+report below the workspace."""
+
 CHALLENGER = "challenger"
 CHAMPION = "champion"
 PREVIOUS = "previous"
@@ -23,6 +29,9 @@ class Stage(StrEnum):
     REGISTER = "register"
     PROMOTE = "promote"
     DEPLOY = "deploy"
+    SCORE = "score"
+    ROLLBACK = "rollback"
+    WATCH = "watch"
 
     @property
     def entrypoint(self) -> str:
@@ -39,4 +48,7 @@ _ENTRYPOINTS = {
     Stage.REGISTER: "register_model.py",
     Stage.PROMOTE: "promote_model.py",
     Stage.DEPLOY: "deploy_function.py",
+    Stage.SCORE: "score_images.py",
+    Stage.ROLLBACK: "roll_back_model.py",
+    Stage.WATCH: "watch_champion.py",
 }

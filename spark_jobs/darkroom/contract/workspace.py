@@ -87,6 +87,10 @@ class Workspace:
         """File of the result that a stage had for the same inputs."""
         return self.root / "results" / pipeline / stage / f"{input_key}.json"
 
+    def ledger(self, pipeline: str) -> Path:
+        """A copy of the ledger's newest rows for who cannot read tables."""
+        return self.root / "ledger" / f"{pipeline}.json"
+
     def run(self, pipeline: str, run_id: str) -> RunFolder:
         """The folder of one run of a pipeline."""
         return RunFolder(self.root / "runs" / pipeline / safe_name(run_id), run_id)

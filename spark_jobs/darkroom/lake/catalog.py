@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_random_exponential
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 CATALOG_NAME = "darkroom"
+
+# Files of pictures come without statistics of some columns, on purpose; each would be a warning.
+logging.getLogger("pyiceberg.io.pyarrow").addFilter(
+    lambda record: not record.getMessage().startswith("PyArrow statistics missing")
+)
 
 SQLITE_TIMEOUT_SECONDS = 60
 """How long a process waits while another one holds SQLite's write lock."""

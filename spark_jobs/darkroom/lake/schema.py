@@ -98,6 +98,7 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
         c.MODEL_DIGEST: STRING,
         c.LABEL: STRING,  # the likeliest one
         c.PROBABILITY: DOUBLE,
+        c.ERROR: STRING,  # why the image has no label
         c.SCORED_AT: TIMESTAMP,
         c.RUN_ID: STRING,
     },
@@ -111,6 +112,7 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
         c.MODEL_DIGEST: STRING,
         c.DECISION_DIGEST: STRING,
         c.RUN_ID: STRING,
+        c.ACTION: STRING,  # one of registry.ledger.Action
     },
     c.FUNCTIONS: {
         c.FUNCTION: STRING,
@@ -140,8 +142,10 @@ OPTIONAL: Final[Mapping[str, frozenset[str]]] = {
             c.METADATA,
         }
     ),
+    c.LEDGER: frozenset({c.ACTION}),
     c.REJECTED_IMAGES: frozenset({c.ROOT}),
     c.SPLITS: frozenset({c.PERCEPTUAL_HASH, c.DIFFERENCE_HASH}),
+    c.PREDICTIONS: frozenset({c.ERROR}),
 }
 """Columns that a writer may leave out, and that rows of an older table have not: null then."""
 

@@ -17,6 +17,7 @@ ERROR: Final = "error"
 Values = Sequence[NDArray[Any] | None]
 AnswersOf = Callable[[Values], pa.Array]
 ArrowFunction = Callable[[Iterator[pa.Array]], Iterator[pa.Array]]
+PairFunction = Callable[[Iterator[tuple[pa.Array, pa.Array]]], Iterator[pa.Array]]
 
 VECTOR_STORAGE: Final = pa.struct(
     [

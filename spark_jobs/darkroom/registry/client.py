@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
@@ -15,7 +16,13 @@ if TYPE_CHECKING:
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 """Environment variable that holds the server's address."""
 
+USERNAME = "MLFLOW_TRACKING_USERNAME"
+PASSWORD = "MLFLOW_TRACKING_PASSWORD"
+"""Environment variables with which MLflow's own client introduces itself."""
+
 HEALTH_SECONDS = 10
+
+_REFUSED = re.compile(r"error code (401|403)\b")
 
 
 def tracking_uri() -> str:
@@ -45,6 +52,19 @@ def connect() -> MlflowClient:
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def refusal(error: Exception) -> ConfigError | None:
+    """What an error of MLflow's client means if the server refused its user, else None."""
+    found = _REFUSED.search(str(error))
+    if found is None or type(error).__module__ != "mlflow.exceptions":
+        return None
+    server = f"the MLflow server at {tracking_uri()}"
+    if found[1] == "401":
+        remedy = f"{server} does not know this user with {PASSWORD}: correct both"
+    else:
+        remedy = f"{server} does not permit this user to do that: have its administrator allow it"
+    return ConfigError(USERNAME, os.environ.get(USERNAME), remedy)
 
 
 def _check_health(uri: str) -> None:

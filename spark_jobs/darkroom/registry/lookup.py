@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from darkroom.contract import DarkroomError
+from darkroom.contract import DarkroomError, class_and_text
 from darkroom.contract.stages import CHAMPION
 from darkroom.registry.client import connect, tracking_uri
 from darkroom.registry.versions import MODEL_DIGEST_TAG
@@ -59,15 +59,18 @@ def model_exists(model_uri: str) -> bool:
 
 def champion(name: str) -> tuple[str, str] | None:
     """Version and model digest of a registered model's champion; None if there is none."""
+    return at(name, CHAMPION)
+
+
+def at(name: str, alias: str) -> tuple[str, str] | None:
+    """Version and model digest that an alias points to; None if there is none."""
 
     def with_client(client: MlflowClient) -> Mapping[str, Any]:
-        version = client.get_model_version_by_alias(name, CHAMPION)
+        version = client.get_model_version_by_alias(name, alias)
         tags = [{"key": key, "value": value} for key, value in version.tags.items()]
         return {"model_version": {"version": version.version, "tags": tags}}
 
-    found = _ask(
-        "2.0/mlflow/registered-models/alias", {"name": name, "alias": CHAMPION}, with_client
-    )
+    found = _ask("2.0/mlflow/registered-models/alias", {"name": name, "alias": alias}, with_client)
     if found is None:
         return None
     version = found["model_version"]
@@ -112,4 +115,5 @@ def _ask_client(
     except MlflowException as error:
         if error.error_code in _ABSENT:
             return None
-        raise
+        reason = class_and_text(error)
+        raise DarkroomError(f"the MLflow server at {tracking_uri()} fails: {reason}") from None

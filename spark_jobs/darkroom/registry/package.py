@@ -57,9 +57,20 @@ class ModelPackage:
         return self.folder / MODEL_FILE
 
     @property
+    def metadata_file(self) -> Path:
+        """What must be known to call the model, and what it was made from."""
+        return self.folder / METADATA_FILE
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """All that the metadata file says."""
+        values: dict[str, Any] = json.loads(self.metadata_file.read_text())
+        return values
+
+    @property
     def card(self) -> ModelCard:
         """Labels and input size."""
-        return ModelCard.read(self.folder / METADATA_FILE)
+        return ModelCard.read(self.metadata_file)
 
 
 def write_package(model: keras.Model, metadata: Mapping[str, Any], models: Path) -> ModelPackage:
@@ -83,7 +94,7 @@ def write_package(model: keras.Model, metadata: Mapping[str, Any], models: Path)
         text = json.dumps({**metadata, "model_digest": digest}, indent=2, sort_keys=True)
         (files / METADATA_FILE).write_text(text + "\n")
         ModelCard.read(files / METADATA_FILE)
-        return _put_in_place(files, models / digest, digest)
+        return _put_in_place(files, models / digest, {MODEL_FILE: digest, METADATA_FILE: None})
 
 
 def find_logged(client: MlflowClient, run: Run, digest: str) -> str | None:
@@ -137,7 +148,13 @@ def log_package(
     return str(logged.model_uri)
 
 
-def fetch_package(client: MlflowClient, model_uri: str, digest: str, models: Path) -> ModelPackage:
+def fetch_package(
+    client: MlflowClient,
+    model_uri: str,
+    digest: str,
+    models: Path,
+    metadata_digest: str | None = None,
+) -> ModelPackage:
     """Brings a logged model's files to this machine.
 
     Args:
@@ -145,31 +162,33 @@ def fetch_package(client: MlflowClient, model_uri: str, digest: str, models: Pat
         model_uri: What `log_package` returned.
         digest: SHA-256 of its ``model.keras``.
         models: Folder of packages; one that is already there and intact is used as it is.
+        metadata_digest: SHA-256 of its ``model.json``; None where nobody has noted it.
 
     Returns:
         The package.
 
     Raises:
-        GateFailedError: The model file is not the one that was logged.
+        GateFailedError: A file is not the one that was logged.
         DarkroomError: The files cannot be fetched.
     """
     target = models / digest
-    if _is_intact(target, digest):
+    digests = {MODEL_FILE: digest, METADATA_FILE: metadata_digest}
+    if _is_intact(target, digests):
         return ModelPackage(folder=target, digest=digest)
     models.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=models, prefix=".") as scratch:
         files = Path(scratch) / "files"
         files.mkdir()
         root = client.get_logged_model(model_uri.removeprefix(MODEL_SCHEME)).artifact_location
-        for name in (MODEL_FILE, METADATA_FILE):
+        for name, logged in digests.items():
             _download(client, f"{root}/{ARTIFACT_FOLDER}/{name}", files / name)
-        found = digest_of(files / MODEL_FILE)
-        if found != digest:
-            raise GateFailedError(
-                f"the model file of {model_uri} has SHA-256 {found[:12]}, not {digest[:12]} as "
-                "logged: it was changed afterwards, train again"
-            )
-        return _put_in_place(files, target, digest)
+            found = digest_of(files / name)
+            if logged and found != logged:
+                raise GateFailedError(
+                    f"{name} of {model_uri} has SHA-256 {found[:12]}, not {logged[:12]} as "
+                    "logged: it was changed afterwards, train again"
+                )
+        return _put_in_place(files, target, digests)
 
 
 def _save_pyfunc(package: ModelPackage, folder: Path, *, model_id: str, run_id: str) -> None:
@@ -191,7 +210,7 @@ def _save_pyfunc(package: ModelPackage, folder: Path, *, model_id: str, run_id: 
             input_example=_example(card),
             # Given, so that MLflow need not load the model to guess them.
             pip_requirements=_requirements(),
-            metadata={"labels": list(card.labels), "model_digest": package.digest},
+            metadata=package.metadata,
         )
 
 
@@ -251,14 +270,16 @@ def _download(client: MlflowClient, uri: str, target: Path) -> None:
         os.replace(fetched, target)
 
 
-def _is_intact(folder: Path, digest: str) -> bool:
-    files = (folder / MODEL_FILE, folder / METADATA_FILE)
-    return all(file.is_file() for file in files) and digest_of(files[0]) == digest
+def _is_intact(folder: Path, digests: Mapping[str, str | None]) -> bool:
+    return all(
+        (folder / name).is_file() and digest in (None, digest_of(folder / name))
+        for name, digest in digests.items()
+    )
 
 
-def _put_in_place(files: Path, target: Path, digest: str) -> ModelPackage:
+def _put_in_place(files: Path, target: Path, digests: Mapping[str, str | None]) -> ModelPackage:
     """Renames a complete package to its final place, unless an intact one is there."""
-    if not _is_intact(target, digest):
+    if not _is_intact(target, digests):
         shutil.rmtree(target, ignore_errors=True)
         os.replace(files, target)
-    return ModelPackage(folder=target, digest=digest)
+    return ModelPackage(folder=target, digest=target.name)

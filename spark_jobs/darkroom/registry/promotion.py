@@ -1,10 +1,4 @@
-"""The one place where a champion changes.
-
-A promotion is three steps: the ledger's row, the aliases `previous` and `champion`, the removal of
-`challenger`. The row comes first and keeps which version was champion before, so that a retry
-after a crash between any two steps ends in the same state as an undisturbed promotion, and never
-writes a second row.
-"""
+"""From a person's approval to a new champion."""
 
 from __future__ import annotations
 
@@ -12,8 +6,9 @@ import datetime as dt
 from dataclasses import dataclass
 
 from darkroom.contract import ConfigError, GateFailedError
-from darkroom.contract.stages import CHALLENGER, CHAMPION, PREVIOUS
-from darkroom.registry.ledger import Entry, Ledger
+from darkroom.contract.stages import CHALLENGER, PREVIOUS
+from darkroom.registry.champion import Position, change
+from darkroom.registry.ledger import Action, Entry, Ledger
 from darkroom.registry.versions import DECISION_DIGEST_TAG, Registry, digest_of
 
 
@@ -96,64 +91,44 @@ def promote(
         The version that was champion before; None for the first champion.
 
     Raises:
-        GateFailedError: The champion has changed since the model was judged.
+        GateFailedError: The champion has changed since the model was judged, or by other means.
     """
-    champion = registry.at(CHAMPION)
-    entry = Entry(
-        pipeline=pipeline,
-        who=approval.approved_by,
-        at=dt.datetime.now(dt.UTC),
-        why=approval.reason,
-        from_version=champion.version if champion else None,
-        to_version=approval.version,
-        model_digest=approval.model_digest,
-        decision_digest=approval.decision_digest,
-        run_id=run_id,
-    )
-    recorded = _recorded(ledger, entry)
-    if recorded is None:
-        if entry.from_version == entry.to_version:
-            registry.clear(CHALLENGER, entry.to_version)
-            return _version_at(registry, PREVIOUS)
-        _check_not_moved(entry, judged_against)
-        ledger.append(entry)
-        recorded = entry
-    move_aliases(registry, recorded)
-    return recorded.from_version
 
+    def is_own(entry: Entry) -> bool:
+        made = (entry.run_id, entry.to_version, entry.model_digest, entry.decision_digest)
+        return made == (run_id, approval.version, approval.model_digest, approval.decision_digest)
 
-def move_aliases(registry: Registry, entry: Entry) -> None:
-    """Makes the registry say what a ledger entry says; safe to repeat."""
-    if entry.from_version is not None:
-        registry.point(PREVIOUS, entry.from_version)
-    registry.point(CHAMPION, entry.to_version)
-    registry.clear(CHALLENGER, entry.to_version)
-
-
-def _recorded(ledger: Ledger, entry: Entry) -> Entry | None:
-    """The row that an earlier try of this promotion has written, if any."""
-    entries = ledger.entries()
-    mine = [earlier for earlier in entries if earlier.identity == entry.identity]
-    if mine and entries[-1] is not mine[-1]:
-        newest = entries[-1]
-        raise GateFailedError(
-            f"the promotion of version {entry.to_version} in run {entry.run_id} was overtaken: "
-            f"version {newest.to_version} became champion at {newest.at:%Y-%m-%d %H:%M} UTC; "
-            "start a new promotion"
+    def propose(position: Position) -> Entry | None:
+        position.check()
+        if position.entries and position.alias == approval.version:
+            registry.clear(CHALLENGER, approval.version)
+            return None
+        _check_not_moved(approval.version, judged_against, position.alias)
+        return Entry(
+            pipeline=pipeline,
+            who=approval.approved_by,
+            at=dt.datetime.now(dt.UTC),
+            why=approval.reason,
+            from_version=position.alias,
+            to_version=approval.version,
+            model_digest=approval.model_digest,
+            decision_digest=approval.decision_digest,
+            run_id=run_id,
+            action=Action.PROMOTE,
         )
-    return mine[-1] if mine else None
+
+    entry = change(registry, ledger, is_own=is_own, propose=propose)
+    if entry is not None:
+        return entry.from_version
+    previous = registry.at(PREVIOUS)
+    return previous.version if previous else None
 
 
-def _check_not_moved(entry: Entry, judged_against: str | None) -> None:
-    if entry.from_version != judged_against:
-        now = f"version {entry.from_version}" if entry.from_version else "none"
+def _check_not_moved(version: str, judged_against: str | None, champion: str | None) -> None:
+    if champion != judged_against:
+        now = f"version {champion}" if champion else "none"
         then = f"version {judged_against}" if judged_against else "none"
         raise GateFailedError(
-            f"the approval of version {entry.to_version} has expired: the champion was {then} "
+            f"the approval of version {version} has expired: the champion was {then} "
             f"when the model was judged and is {now} now; train again"
         )
-
-
-def _version_at(registry: Registry, alias: str) -> str | None:
-    found = registry.at(alias)
-    return found.version if found else None

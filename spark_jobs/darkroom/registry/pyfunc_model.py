@@ -33,7 +33,9 @@ class ImageClassifier(PythonModel):
         """Loads the network, once per process."""
         import keras
 
-        self._model = keras.saving.load_model(context.artifacts["model.keras"], compile=False)
+        self._model = keras.saving.load_model(
+            context.artifacts["model.keras"], compile=False, safe_mode=True
+        )
         card = json.loads(Path(context.artifacts["model.json"]).read_text())
         self._labels: list[str] = card["labels"]
         self._height: int = card["height"]

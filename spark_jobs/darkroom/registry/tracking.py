@@ -22,6 +22,9 @@ TRIAL_TAG: Final = "darkroom.trial"
 REASON_TAG: Final = "darkroom.reason"
 """Why a trial failed."""
 PARENT_TAG: Final = "mlflow.parentRunId"
+EVALUATION_FOLDER: Final = "evaluation"
+"""Of a run's artifacts: the report, its drawings, the predictions."""
+
 TRAINING: Final = "training"
 """MLflow's word for what a run reads a dataset for."""
 PAGE: Final = 1000

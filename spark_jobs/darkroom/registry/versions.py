@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from darkroom.contract import GateFailedError, MissingInputError
 from darkroom.contract.stages import CANDIDATE_RUN_TAG
+from darkroom.contract.stages import MODEL_DIGEST_TAG as MODEL_DIGEST_TAG
+from darkroom.contract.stages import REPORT_TAG as REPORT_TAG
+from darkroom.contract.stages import VERDICT_TAG as VERDICT_TAG
 from darkroom.registry.client import connect
 
 if TYPE_CHECKING:
@@ -18,11 +21,17 @@ if TYPE_CHECKING:
 
     from darkroom.registry.package import ModelPackage
 
-MODEL_DIGEST_TAG: Final = "darkroom.model_digest"
 DECISION_DIGEST_TAG: Final = "darkroom.decision_digest"
-VERDICT_TAG: Final = "darkroom.verdict"
 SNAPSHOT_TAG: Final = "darkroom.images_snapshot"
+SPLITS_SNAPSHOT_TAG: Final = "darkroom.splits_snapshot"
+METADATA_DIGEST_TAG: Final = "darkroom.metadata_digest"
+LABELS_TAG: Final = "darkroom.labels"
+PREPROCESSING_TAG: Final = "darkroom.preprocessing"
+GIT_COMMIT_TAG: Final = "darkroom.git_commit"
+LOCK_DIGEST_TAG: Final = "darkroom.lock_digest"
 RUN_TAG: Final = CANDIDATE_RUN_TAG
+LEDGER_TAG: Final = "darkroom.ledger"
+"""Of the registered model: the entry of the ledger that its aliases follow."""
 
 ARTIFACT_FOLDER = "artifacts"
 """Where MLflow keeps a pyfunc model's own files."""
@@ -82,13 +91,16 @@ class Registry:
         )
         return min(found, key=lambda version: int(version.version), default=None)
 
-    def create(self, model_uri: str, mlflow_run_id: str, tags: Mapping[str, str]) -> ModelVersion:
+    def create(
+        self, model_uri: str, mlflow_run_id: str, tags: Mapping[str, str], card: str = ""
+    ) -> ModelVersion:
         """Makes a version that points to a logged model; no file is copied.
 
         Args:
             model_uri: What logging the model returned: ``models:/m-...``.
             mlflow_run_id: The MLflow run that logged it.
             tags: Stored together with the version, all or nothing.
+            card: The version's description, in Markdown.
 
         Returns:
             The new version.
@@ -99,6 +111,7 @@ class Registry:
             source=model_uri,
             run_id=mlflow_run_id,
             tags=dict(tags),
+            description=card,
             model_id=model_uri.removeprefix("models:/"),
             # The server answers when the version exists: there is nothing to wait for.
             await_creation_for=0,
@@ -109,6 +122,10 @@ class Registry:
         for key, value in tags.items():
             self._client.set_model_version_tag(self.name, version, key, value)
 
+    def describe(self, version: str, card: str) -> None:
+        """Replaces the description of a version; Markdown."""
+        self._client.update_model_version(self.name, version, description=card)
+
     def point(self, alias: str, version: str) -> None:
         """Makes an alias point to a version; nothing happens when it does."""
         self._client.set_registered_model_alias(self.name, alias, version)
@@ -118,6 +135,22 @@ class Registry:
         current = self.at(alias)
         if current and current.version == version:
             self._client.delete_registered_model_alias(self.name, alias)
+
+    def followed_entry(self) -> str | None:
+        """Key of the ledger's entry that the aliases were last moved for."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            tags = self._client.get_registered_model(self.name).tags
+        except MlflowException as error:
+            if not _is_absent(error):
+                raise
+            return None
+        return str(tags[LEDGER_TAG]) if LEDGER_TAG in tags else None
+
+    def follow_entry(self, key: str) -> None:
+        """Notes that the aliases say what an entry of the ledger says."""
+        self._client.set_registered_model_tag(self.name, LEDGER_TAG, key)
 
     def fetch(self, version: ModelVersion, models: Path) -> ModelPackage:
         """Brings a version's files to this machine, checked against its digest.
@@ -131,15 +164,18 @@ class Registry:
             The package.
 
         Raises:
-            GateFailedError: The stored model file is not the one that was registered.
+            GateFailedError: A stored file is not the one that was registered.
             DarkroomError: The files cannot be fetched.
         """
         from darkroom.registry.package import fetch_package
 
-        return fetch_package(self._client, str(version.source), digest_of(version), models)
+        metadata_digest = version.tags.get(METADATA_DIGEST_TAG)
+        return fetch_package(
+            self._client, str(version.source), digest_of(version), models, metadata_digest
+        )
 
     def verify_file(self, version: ModelVersion) -> None:
-        """Checks that a version's stored model file is the one that was registered.
+        """Checks that a version's stored files are those that were registered.
 
         Raises:
             GateFailedError: It is not.

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from darkroom.contract import DataError, MissingInputError, Stage, Workspace
+from darkroom.contract import ConfigError, DataError, MissingInputError, Stage, Workspace
 from darkroom.contract import columns as c
-from darkroom.contract.names import IDENTIFIER
+from darkroom.contract.names import CHALLENGER_SUFFIX, IDENTIFIER
 from darkroom.lake import Lake
 from darkroom.ml.model_files import METADATA_FILE, MODEL_FILE, ModelCard
 
@@ -46,7 +46,8 @@ class Deployment:
         # These names go into SQL text, and whoever can write the table is not the one who reads.
         for name in ("function", "pipeline", "view"):
             value = getattr(self, name)
-            if not isinstance(value, str) or not IDENTIFIER.fullmatch(value):
+            plain = str(value).removesuffix(CHALLENGER_SUFFIX)
+            if not isinstance(value, str) or not IDENTIFIER.fullmatch(plain):
                 raise DataError(
                     f"table {c.SHARED_NAMESPACE}.{c.FUNCTIONS} holds {name} {value!r}: "
                     "not a name that a configuration could have; deploy the pipeline again"
@@ -95,10 +96,46 @@ def deployed(lake: Lake) -> dict[str, Deployment]:
     Raises:
         DataError: A name in the table is not an identifier.
     """
+    return {deployment.function: deployment for deployment in _history(lake)}
+
+
+def versions_of(lake: Lake) -> dict[str, list[Deployment]]:
+    """All deployments of every function, by its name, the newest first.
+
+    Raises:
+        DataError: A name in the table is not an identifier.
+    """
+    versions: dict[str, list[Deployment]] = {}
+    for deployment in reversed(_history(lake)):
+        versions.setdefault(deployment.function, []).append(deployment)
+    return versions
+
+
+def deployed_version(lake: Lake, function: str, version: str) -> Deployment:
+    """The newest deployment of one version.
+
+    Raises:
+        ConfigError: That version was never deployed as this function.
+        DataError: A name in the table is not an identifier.
+    """
+    mine = [each for each in _history(lake) if each.function == function]
+    found = [each for each in mine if each.model_version == version]
+    if not found:
+        known = ", ".join(sorted({each.model_version for each in mine}, key=_number)) or "none"
+        remedy = f"never deployed as {function}: choose one of {known}"
+        raise ConfigError("version", version, remedy)
+    return found[-1]
+
+
+def _history(lake: Lake) -> list[Deployment]:
+    """All deployments, oldest first."""
     rows = lake.rows(c.SHARED_NAMESPACE, c.FUNCTIONS)
     deployments = [Deployment.from_row(row) for row in rows]
-    ordered = sorted(deployments, key=lambda deployment: deployment.deployed_at)
-    return {deployment.function: deployment for deployment in ordered}
+    return sorted(deployments, key=lambda deployment: deployment.deployed_at)
+
+
+def _number(version: str) -> tuple[int, str]:
+    return (int(version) if version.isdecimal() else 0, version)
 
 
 def publish(lake: Lake, deployment: Deployment) -> bool:

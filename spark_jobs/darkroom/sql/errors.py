@@ -68,7 +68,9 @@ def _functions(spark: SparkSession, kind: str) -> list[str]:
 
 
 def _near(name: str, known: list[str]) -> list[str]:
-    return difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.6)
+    # A function stands for its companions, such as f_top beside f.
+    return [one for one in near if not any(one.startswith(f"{other}_") for other in near)]
 
 
 def _unknown(kind: str, name: str, near: list[str]) -> str:

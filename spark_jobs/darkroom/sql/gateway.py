@@ -8,14 +8,17 @@ import signal
 import socket
 import threading
 import time
+from contextlib import ExitStack
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from darkroom.contract import DarkroomError, Workspace
 from darkroom.lake import Lake
-from darkroom.sql.deployments import deployed
-from darkroom.sql.functions import register_functions
-from darkroom.sql.views import create_views, view_snapshots
+from darkroom.sql.challengers import Challengers
+from darkroom.sql.deployments import versions_of
+from darkroom.sql.health import health_server
+from darkroom.sql.serving import Functions
+from darkroom.sql.views import MappedViews, Views
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -23,8 +26,11 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 """No login protects the gateway, so it listens on loopback unless told otherwise."""
 
-POLL_SECONDS = 15.0
+POLL_SECONDS = 10.0
 _TICK_SECONDS = 0.5
+_STALE_POLLS = 4
+_STALE_SECONDS = 240.0
+"""Without a look at the tables for so long the gateway is not well; a load check takes a while."""
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +52,8 @@ def gateway_session(port: int, host: str = HOST) -> SparkSession:
     return spark
 
 
-def check_port(port: int, host: str = HOST) -> None:
-    """Checks that nobody listens there.
+def check_port(port: int, host: str = HOST, option: str = "--port") -> None:
+    """Checks that nobody listens there; ``option`` chooses another one.
 
     Raises:
         DarkroomError: The port is taken.
@@ -59,60 +65,93 @@ def check_port(port: int, host: str = HOST) -> None:
         except OSError as error:
             raise DarkroomError(
                 f"the SQL gateway cannot listen on {host}:{port} ({error.strerror}): "
-                "choose another --port"
+                f"choose another {option}"
             ) from None
 
 
 class Gateway:
     """Serves one workspace until it is told to stop."""
 
-    def __init__(self, spark: SparkSession, workspace: Workspace) -> None:
-        """Args: spark: made by `gateway_session`; workspace: whose functions and views to serve."""
-        self._spark = spark
-        self._workspace = workspace
+    def __init__(
+        self, spark: SparkSession, workspace: Workspace, mapped: MappedViews = dict
+    ) -> None:
+        """Makes a gateway that serves nothing yet.
+
+        Args:
+            spark: Made by `gateway_session`.
+            workspace: Whose functions and views to serve.
+            mapped: Says which views are mapped to paths; asked again and again.
+        """
         self._lake = Lake(workspace)
-        self._served: object = None
+        self._workspace = workspace
+        self._spark = spark
+        self._functions = Functions(spark, workspace)
+        self._challengers = Challengers(self._functions, workspace)
+        self._views = Views(spark, workspace, mapped)
         self._stop = threading.Event()
+        self._looked_at: float | None = None
+        self._poll_seconds = POLL_SECONDS
 
     def refresh(self) -> bool:
-        """Registers functions and views anew if a model or a table has changed.
+        """Takes up new models and tables, each by itself: one that is broken keeps none back.
 
-        A running query keeps the model it began with.
+        A running query keeps the model and the tables that it began with.
 
         Returns:
             True if something had changed.
-
-        Raises:
-            DarkroomError: A deployment is unusable; what was served before still is.
         """
-        known = deployed(self._lake)
-        now = ([known[name].answers_like for name in sorted(known)], view_snapshots(self._lake))
-        if now == self._served:
-            return False
-        functions = register_functions(self._spark, self._workspace)
-        views = create_views(self._spark, self._workspace)
-        self._served = now
-        log.info("functions: %s; views: %s", _listed(functions), _listed(views))
-        return True
+        versions = versions_of(self._lake)
+        swapped = [self._functions.follow(name, versions[name]) for name in sorted(versions)]
+        champions = {name: found[0] for name, found in versions.items()}
+        changed = [*swapped, self._challengers.follow(champions), self._views.follow()]
+        if any(changed):
+            log.info("functions: %s; views: %s", self._served(), _listed(self._views.names))
+        return any(changed)
 
-    def serve(self, port: int, poll_seconds: float = POLL_SECONDS, host: str = HOST) -> None:
+    def status(self) -> tuple[bool, dict[str, Any]]:
+        """Whether the gateway works, and what it serves, as JSON values."""
+        # A copy: a request comes in a thread of its own.
+        served = dict(self._functions.served)
+        age = None if self._looked_at is None else time.monotonic() - self._looked_at
+        works = age is not None and age < max(_STALE_POLLS * self._poll_seconds, _STALE_SECONDS)
+        degraded = self._challengers.problem or any(f.refused for f in served.values())
+        return works, {
+            "status": _status(age, works, bool(degraded)),
+            "seconds_since_last_look": None if age is None else round(age, 1),
+            "functions": {name: served[name].status() for name in sorted(served)},
+            "views": list(self._views.names),
+            "broken_views": dict(self._views.problems),
+            "registry": self._challengers.problem or "ok",
+        }
+
+    def serve(
+        self,
+        port: int,
+        poll_seconds: float = POLL_SECONDS,
+        host: str = HOST,
+        health_port: int | None = None,
+    ) -> None:
         """Listens until SIGTERM, SIGINT or `stop`; blocks.
 
         Args:
             port: Where `gateway_session` told the server to listen.
             poll_seconds: Seconds between two looks at the tables.
             host: Where `gateway_session` told the server to listen.
+            health_port: Where to answer ``GET /health``; None for nowhere.
         """
+        self._poll_seconds = poll_seconds
         self._refresh_or_log()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.stop)
         server = self._start()
-        log.info("SQL gateway: jdbc:hive2://%s:%d", host, port)
-        try:
+        with ExitStack() as stack:
+            stack.callback(lambda: log.info("SQL gateway: stopped"))
+            stack.callback(_quietly_stop, server)
+            if health_port is not None:
+                stack.enter_context(health_server(host, health_port, self.status))
+                log.info("SQL gateway: http://%s:%d/health", host, health_port)
+            log.info("SQL gateway: jdbc:hive2://%s:%d", host, port)
             self._wait(poll_seconds)
-        finally:
-            _quietly_stop(server)
-            log.info("SQL gateway: stopped")
 
     def stop(self, signum: int | None = None, frame: FrameType | None = None) -> None:
         """Makes `serve` return; also is its signal handler."""
@@ -137,13 +176,28 @@ class Gateway:
     def _refresh_or_log(self) -> None:
         try:
             self.refresh()
+            self._looked_at = time.monotonic()
         except DarkroomError as error:
             log.error("%s", error)
         except Exception:
             # A catalog that is busy for a moment must not end everybody's connections.
             log.exception("could not look for new functions; the ones served before stay")
-        if self._served is None:
+        if not self._served():
             log.warning("no function is served yet: this is looked at again every few seconds")
+
+    def _served(self) -> str:
+        served = self._functions.served.items()
+        return ", ".join(
+            f"{name} (version {function.serving.model_version})"
+            for name, function in sorted(served)
+            if function.serving
+        )
+
+
+def _status(age: float | None, works: bool, degraded: bool) -> str:
+    if not works:
+        return "starting" if age is None else "stuck"
+    return "degraded" if degraded else "ok"
 
 
 def _quietly_stop(server: Any) -> None:

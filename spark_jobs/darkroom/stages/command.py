@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from darkroom.contract import (
     one_line,
 )
 from darkroom.contract.config import with_overrides
+from darkroom.registry.client import refusal
 from darkroom.stages.run import StageRun, input_key, recall, remember
 from darkroom.stages.session import process_age, start_session
 
@@ -52,6 +53,7 @@ class StageCommand:
         still_there: Whether what an earlier result points to still exists; None when a result
             can not go stale.
         options: Names of the stage's own required text options.
+        defaults: Names of its other text options, and what they are unless they are given.
         key_option: The option that tells mapped tasks of one stage apart.
         plain: True for a stage that needs no Spark session.
     """
@@ -61,15 +63,20 @@ class StageCommand:
     inputs: Inputs | None = None
     still_there: StillThere | None = None
     options: tuple[str, ...] = ()
+    defaults: Mapping[str, str] = field(default_factory=dict)
     key_option: str | None = None
     plain: bool = False
 
     def main(self) -> None:
         """Runs the stage as the process's command line says, then exits."""
-        _show_own_log()
+        show_own_log()
         command = click.Command(
             self.stage.entrypoint,
-            params=[*_shared_options(), *(_option(name) for name in self.options)],
+            params=[
+                *_shared_options(),
+                *(_option(name) for name in self.options),
+                *(_option(name, default) for name, default in self.defaults.items()),
+            ],
             callback=self._run,
             help=f"Runs the stage {self.stage} of a pipeline.",
         )
@@ -94,7 +101,8 @@ class StageCommand:
             folder = place.run(pipeline.name, run_id)
             run = StageRun(folder=folder, options=options, force=force)
             result = self._execute(pipeline, place, run)
-        except Exception as error:
+        except Exception as raised:
+            error = refusal(raised) or raised
             result = _failure(self.stage, error)
             code = error.exit_code if isinstance(error, DarkroomError) else ExitCode.INTERNAL
         else:
@@ -188,8 +196,8 @@ def _failure(stage: Stage, error: Exception) -> StageResult:
     )
 
 
-def _show_own_log() -> None:
-    """Sends what the library reports of its progress, and no other library's, to the task's log."""
+def show_own_log() -> None:
+    """Sends what this library reports of its progress, and no other library, to stdout."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))
     own = logging.getLogger("darkroom")
@@ -231,5 +239,5 @@ def _shared_options() -> list[click.Parameter]:
     ]
 
 
-def _option(name: str) -> click.Option:
-    return click.Option([f"--{name.replace('_', '-')}"], required=True)
+def _option(name: str, default: str | None = None) -> click.Option:
+    return click.Option([f"--{name.replace('_', '-')}"], required=default is None, default=default)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from darkroom.contract import (
     ConfigError,
+    DataError,
     GateFailedError,
     MissingInputError,
     PipelineConfig,
@@ -17,19 +18,27 @@ from darkroom.contract import (
     Workspace,
 )
 from darkroom.contract import columns as c
+from darkroom.contract.names import functions_of
 from darkroom.contract.stages import CHAMPION
 from darkroom.lake import Lake
 from darkroom.ml.engines import Engine, prefer
 from darkroom.ml.model_files import METADATA_FILE, MODEL_FILE
+from darkroom.registry.champion import settle
+from darkroom.registry.ledger import Ledger
 from darkroom.registry.versions import Registry, digest_of
 from darkroom.sql.deployments import Deployment, deployed, publish
+from darkroom.sql.errors import one_line
 from darkroom.sql.functions import register_function
+from darkroom.sql.serving import record_refusal
 from darkroom.sql.views import create_view
 from darkroom.stages.run import StageRun
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from pyspark.sql import Row, SparkSession
+
+WHO = "deploy"
+"""Who refuses a model here, in the ledger."""
 
 SMOKE_ROWS = 5
 TOP_OBJECTS = 3
@@ -39,7 +48,7 @@ TOP_OBJECTS = 3
 def inputs(config: PipelineConfig, workspace: Workspace, run: StageRun) -> Mapping[str, Any]:
     """What the deployment depends on: the champion, the names, the images."""
     del run
-    champion = _champion(Registry(config.name))
+    champion = _champion(Registry(config.name), workspace)
     return {
         "function": config.function,
         "view": config.view,
@@ -83,10 +92,11 @@ def deploy(
     Raises:
         ConfigError: Spark SQL has a function of that name already.
         MissingInputError: The pipeline has no champion or no images.
-        GateFailedError: The registry's file was changed, or the smoke query is not answered well.
+        GateFailedError: The registry's file was changed, nobody has approved the champion, or the
+            smoke query is not answered well; the ledger has a row about the latter.
     """
     registry = Registry(config.name)
-    champion = _champion(registry)
+    champion = _champion(registry, workspace)
     _check_free(spark, config.function)
     package = registry.fetch(champion, workspace.models)
     labels = package.card.labels
@@ -104,11 +114,9 @@ def deploy(
     )
     lake = Lake(workspace)
     prefer(package.model_file, workspace.engines, Engine(config.features.engine))
-    register_function(spark, workspace, deployment)
     create_view(spark, lake, config.name, config.view)
     query = smoke_query(config.function, config.view)
-    rows = spark.sql(query).collect()
-    check_answers(rows, labels, config.function)
+    rows = _tried(spark, workspace, deployment, query)
     published = publish(lake, deployment)
     news = "deployed" if published else "was deployed already"
     return StageResult(
@@ -169,20 +177,51 @@ def check_answers(rows: Sequence[Row], labels: Sequence[str], function: str) -> 
             )
 
 
-def _champion(registry: Registry) -> ModelVersion:
-    champion = registry.at(CHAMPION)
-    if champion is None:
+def _tried(
+    spark: SparkSession, workspace: Workspace, deployment: Deployment, query: str
+) -> list[Row]:
+    """Rows of the smoke query; a model that does not answer well is refused, on the record.
+
+    Raises:
+        MissingInputError: There is no image to try it on.
+        GateFailedError: It does not load, or does not answer well; what was deployed stays.
+    """
+    from pyspark.errors import PySparkException
+
+    try:
+        register_function(spark, workspace, deployment)
+        rows = spark.sql(query).collect()
+        check_answers(rows, deployment.labels, deployment.function)
+    except (DataError, GateFailedError, PySparkException) as error:
+        reason = one_line(error, spark) if isinstance(error, PySparkException) else str(error)
+        newest = deployed(Lake(workspace)).get(deployment.function)
+        serving = newest.model_version if newest else None
+        record_refusal(workspace, deployment, serving, WHO, reason)
+        stays = f"version {serving} goes on answering" if serving else "nothing answers yet"
+        raise GateFailedError(
+            f"{deployment.model_name} version {deployment.model_version} is refused, {stays}: "
+            f"{reason}"
+        ) from None
+    return rows
+
+
+def _champion(registry: Registry, workspace: Workspace) -> ModelVersion:
+    position = settle(registry, Ledger(Lake(workspace), registry.name))
+    position.check()
+    if position.alias is None:
         raise MissingInputError(
             f"model {registry.name} has no {CHAMPION}: approve a {registry.name} candidate first"
         )
-    return champion
+    return registry.version(position.alias)
 
 
 def _check_free(spark: SparkSession, function: str) -> None:
     # `function` is an identifier; SHOW takes a pattern, in which only * and | are special.
-    if spark.sql(f"SHOW SYSTEM FUNCTIONS LIKE '{function}'").collect():
-        remedy = "Spark SQL has a function of that name: choose another"
-        raise ConfigError("function", function, remedy)
+    pattern = "|".join(functions_of(function))
+    taken = [row[0] for row in spark.sql(f"SHOW SYSTEM FUNCTIONS LIKE '{pattern}'").collect()]
+    if taken:
+        which = "of that name" if function in taken else taken[0]
+        raise ConfigError("function", function, f"Spark SQL has a function {which}: choose another")
 
 
 def _shown(row: Row) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from darkroom.evaluation.resampling import Bootstrap
 from darkroom.evaluation.serving import Serving
 from darkroom.registry import lookup
 from darkroom.registry.package import fetch_package
-from darkroom.registry.tracking import PipelineRun
+from darkroom.registry.tracking import EVALUATION_FOLDER, PipelineRun
 from darkroom.registry.versions import DECISION_DIGEST_TAG, VERDICT_TAG, Registry, digest_of
 from darkroom.stages.held_out import Model, TestSplit, store_predictions
 from darkroom.stages.run import StageRun
@@ -51,9 +51,6 @@ CHECK_TAG: Final = "darkroom.gate."
 """Before the name of a check: the tag with its verdict and reason."""
 LONGEST_TAG: Final = 5000
 """Characters; MLflow takes no longer value."""
-
-EVALUATION_FOLDER: Final = "evaluation"
-"""Of the MLflow run's artifacts: the report, its drawings, the predictions."""
 
 
 def inputs(config: PipelineConfig, workspace: Workspace, run: StageRun) -> Mapping[str, Any]:

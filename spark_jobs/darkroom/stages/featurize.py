@@ -12,9 +12,10 @@ from darkroom.lake import Lake
 from darkroom.ml.engines import Engine, prepare, ship
 from darkroom.ml.inference import predict_images
 from darkroom.stages.run import StageRun
+from darkroom.stages.session import spread
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
 
 def inputs(config: PipelineConfig, workspace: Workspace, run: StageRun) -> Mapping[str, Any]:
@@ -50,7 +51,7 @@ def featurize(
     backbone = resolve(run.options["backbone"], config.features.weights)
     lake = Lake(workspace)
     images_snapshot = run.earlier(Stage.INGEST)["images_snapshot"]
-    images = _spread(spark, lake.read(spark, config.name, c.IMAGES, images_snapshot))
+    images = spread(lake.read(spark, config.name, c.IMAGES, images_snapshot))
     known = lake.read(spark, config.name, c.FEATURES).where(f.col(c.BACKBONE_KEY) == backbone.key)
     todo = images.select(c.IMAGE_ID, c.IMAGE).join(
         known.select(c.IMAGE_ID), c.IMAGE_ID, "left_anti"
@@ -85,9 +86,3 @@ def featurize(
             "reused": reused,
         },
     )
-
-
-def _spread(spark: SparkSession, frame: DataFrame) -> DataFrame:
-    """Gives every core a part: a small table is one file, hence one partition."""
-    cores = spark.sparkContext.defaultParallelism
-    return frame if frame.rdd.getNumPartitions() >= cores else frame.repartition(cores)

@@ -13,6 +13,7 @@ from darkroom.contract import (
 from darkroom.lake import Lake
 from darkroom.registry import promotion
 from darkroom.registry.ledger import Ledger
+from darkroom.registry.ledger_copy import copy_ledger
 from darkroom.registry.promotion import Approval
 from darkroom.registry.versions import Registry
 from darkroom.stages.register import passed_decision, record_lineage
@@ -57,17 +58,19 @@ def promote(config: PipelineConfig, workspace: Workspace, run: StageRun) -> Stag
             f"{approval.decision_digest[:12]} was approved: approve the decision of that run"
         )
     registry = Registry(config.name)
+    ledger = Ledger(Lake(workspace), config.name)
     promotion.verify(registry, approval)
     training = StageRun(folder=workspace.run(config.name, requested))
     record_lineage(config, workspace, training, approval.version, approval.model_digest)
     previous = promotion.promote(
         registry,
-        Ledger(Lake(workspace), config.name),
+        ledger,
         approval,
         pipeline=config.name,
         judged_against=decision.champion,
         run_id=run.run_id,
     )
+    copy_ledger(ledger, workspace.ledger(config.name))
     after = f"after version {previous}" if previous else "the first"
     return StageResult(
         stage=Stage.PROMOTE,

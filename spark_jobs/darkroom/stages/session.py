@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 
 def start_session(name: str) -> SparkSession:
@@ -17,6 +17,12 @@ def start_session(name: str) -> SparkSession:
     spark = SparkSession.builder.appName(name).getOrCreate()
     spark.sparkContext.setLogLevel("WARN")
     return spark
+
+
+def spread(frame: DataFrame) -> DataFrame:
+    """Gives every core a part: a small table is one file, hence one partition."""
+    cores = frame.sparkSession.sparkContext.defaultParallelism
+    return frame if frame.rdd.getNumPartitions() >= cores else frame.repartition(cores)
 
 
 def process_age() -> float:

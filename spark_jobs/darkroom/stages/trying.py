@@ -22,8 +22,8 @@ from darkroom.evaluation.serving import (
 )
 from darkroom.ml.base.attaching import as_udf
 from darkroom.ml.ranking import RETURN_TYPE
+from darkroom.ml.recognition.recognizer import recognizer
 from darkroom.registry.elsewhere import Stranger
-from darkroom.sql.functions import recognizer
 from darkroom.stages.held_out import Model, TestSplit
 
 if TYPE_CHECKING:

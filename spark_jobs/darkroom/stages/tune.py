@@ -31,8 +31,9 @@ from darkroom.ml.engines import Engine, PreparedModel, prepare
 from darkroom.ml.inference import image_predictor
 from darkroom.registry import lookup
 from darkroom.registry.package import ModelPackage, log_package, write_package
+from darkroom.registry.provenance import provenance
 from darkroom.registry.tracking import PipelineRun, Snapshot, TrialRecord
-from darkroom.registry.versions import MODEL_DIGEST_TAG, SNAPSHOT_TAG
+from darkroom.registry.versions import MODEL_DIGEST_TAG, SNAPSHOT_TAG, SPLITS_SNAPSHOT_TAG
 from darkroom.stages.run import StageRun
 from darkroom.tuning.charts import plot_trials
 from darkroom.tuning.data import FeatureSet, TrainData
@@ -48,7 +49,6 @@ TUNING_VERSION: Final = "3"
 """Part of the inputs: raise it when a change of the code changes the resulting model."""
 
 PARITY_IMAGES: Final = 100
-SPLITS_SNAPSHOT_TAG: Final = "darkroom.splits_snapshot"
 
 log = logging.getLogger(__name__)
 
@@ -205,6 +205,7 @@ def _export(
         **winner.best.point._asdict(),
         "images_snapshot": data.images_snapshot,
         "splits_snapshot": data.splits_snapshot,
+        **asdict(provenance()),
     }
     model = portable_model(backbone, _head(winner))
     return write_package(model, metadata, workspace.models)

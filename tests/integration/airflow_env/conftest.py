@@ -22,11 +22,17 @@ from local_stack.ports import ANY_PORTS
 from tests.unit.airflow_env.conftest import PIPELINE, FakeSpark
 
 START_SECONDS = 240
+APPROVALS = {
+    "signs": "{approvers: [demo]}",
+    "cats": "{in_registry: true}",
+    "dogs": "{timeout_hours: 0.001}",
+}
+"""The pipelines, and what they want of an approval."""
 
 
 @dataclass
 class World:
-    """A workspace, a pipeline ``signs``, a stand-in for Spark, and the command to drive them."""
+    """A workspace, the pipelines of `APPROVALS`, a stand-in for Spark, and what drives them."""
 
     workspace: Path
     pipelines: Path
@@ -70,7 +76,8 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A module's ``PIPELINE_GROUPS`` are more of its pipeline's file."""
     folder = tmp_path_factory.mktemp("stack")
     pipelines, photographs = folder / "pipelines", folder / "photographs"
     pipelines.mkdir()
@@ -79,7 +86,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         for number in range(12):
             (photographs / label / f"{number}.jpg").write_bytes(b"not read here")
     text = PIPELINE.replace("path: photographs", f"path: {photographs}")
-    (pipelines / "signs.yaml").write_text(text)
+    text += getattr(request.module, "PIPELINE_GROUPS", "")
+    # No run but those that a test starts, whatever the hour.
+    text += "watch: {schedule: null}\n"
+    for name, approval in APPROVALS.items():
+        own = f"{text.replace('signs', name)}approval: {approval}\n"
+        (pipelines / f"{name}.yaml").write_text(own)
     spark = FakeSpark(folder / "fake")
     home = subprocess.run(
         ["bash", "-c", '. "$0" && printf %s "$SPARK_HOME"', PROJECT / "scripts" / "env.sh"],
@@ -111,6 +123,7 @@ class Up:
     banner: str
     client: AirflowClient
     chain: Chain
+    layout: Layout
 
     def url(self, name: str) -> str:
         """An address that the banner names."""
@@ -142,7 +155,7 @@ def up(world: World) -> Iterator[Up]:
         with AirflowClient(url, credentials.DEMO, password) as client:
             chain = Chain(client, layout, "signs")
             chain.wait_for_dags(started)
-            yield Up(process, banner, client, chain)
+            yield Up(process, banner, client, chain, layout)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)

@@ -33,6 +33,7 @@ from darkroom.stages.run import StageRun
 LABELS = ("red", "green", "blue")
 RGB = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 SIDE = 8
+REPORT = "reports/pipeline/run/index.html"
 
 
 def config(name: str) -> PipelineConfig:
@@ -71,7 +72,12 @@ def colour_package(models: Path, version: int = 1) -> ModelPackage:
     )
     kernel = np.eye(len(LABELS), dtype=np.float32) * sharpness_of(version)
     model.layers[-1].set_weights([kernel, np.zeros(len(LABELS), np.float32)])
-    metadata = {"labels": list(LABELS), "height": SIDE, "width": SIDE}
+    metadata = {
+        "labels": list(LABELS),
+        "height": SIDE,
+        "width": SIDE,
+        "git_commit": "c" * 40,
+    }
     return write_package(model, metadata, models)
 
 
@@ -122,7 +128,10 @@ def finished_run(
         },
     }
     for stage, values in outputs.items():
-        result = StageResult(stage=stage, status=StageStatus.DONE, summary="", outputs=values)
+        report = REPORT if stage is Stage.EVALUATE else None
+        result = StageResult(
+            stage=stage, status=StageStatus.DONE, summary="", outputs=values, report=report
+        )
         folder.write(result)
     return StageRun(folder=folder)
 

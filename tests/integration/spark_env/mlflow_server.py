@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,46 @@ def mlflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def mlflow_server(mlflow_home: Path) -> Iterator[str]:
     """Address of a server of this test session; its models are shared by all tests."""
+    with serving(mlflow_home) as address:
+        yield address
+
+
+@contextmanager
+def serving(
+    home: Path,
+    *options: str,
+    store: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[str]:
+    """Runs a server.
+
+    Args:
+        home: Folder of its artifacts, and of its database where there is no other.
+        *options: More of the command line.
+        store: URI of another database.
+        environment: More variables.
+
+    Yields:
+        Its address.
+    """
     address = f"http://127.0.0.1:{free_port()}"
-    log = mlflow_home / "server.log"
-    process = _start(mlflow_home, address, log)
+    log = home / "server.log"
+    command = [
+        *(sys.executable, "-m", "mlflow", "server"),
+        f"--backend-store-uri={store or f'sqlite:///{home}/mlflow.db'}",
+        f"--artifacts-destination={home / 'artifacts'}",
+        "--host=127.0.0.1",
+        f"--port={address.rpartition(':')[2]}",
+        "--workers=1",
+        *options,
+    ]
+    own = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **(environment or {})}
+    # A tracking address of its own would make the server ask another one for its models.
+    own.pop("MLFLOW_TRACKING_URI", None)
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            command, cwd=home, env=own, stdout=stream, stderr=stream, start_new_session=True
+        )
     try:
         _wait(process, address, log)
         yield address
@@ -43,24 +81,6 @@ def mlflow_uri(mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The server's address, which the code under test finds in its environment."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
     return mlflow_server
-
-
-def _start(home: Path, address: str, log: Path) -> subprocess.Popen[bytes]:
-    command = [
-        *(sys.executable, "-m", "mlflow", "server"),
-        f"--backend-store-uri=sqlite:///{home / 'mlflow.db'}",
-        f"--artifacts-destination={home / 'artifacts'}",
-        "--host=127.0.0.1",
-        f"--port={address.rpartition(':')[2]}",
-        "--workers=1",
-    ]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    # A tracking address of its own would make the server ask another one for its models.
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    with log.open("wb") as stream:
-        return subprocess.Popen(
-            command, cwd=home, env=environment, stdout=stream, stderr=stream, start_new_session=True
-        )
 
 
 def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:

@@ -60,16 +60,20 @@ class Pipeline:
 
     def promote(self, registered: StageResult, training: StageRun, **changes: str) -> StageResult:
         """Promotes what was registered, as an approval of it would."""
-        options = {
+        options = self.approval(registered, training.run_id) | changes
+        folder = self.workspace.run(self.config.name, f"promotion of {training.run_id}")
+        return promote(self.config, self.workspace, StageRun(folder=folder, options=options))
+
+    def approval(self, registered: StageResult, training: str) -> dict[str, str]:
+        """The options of a promotion that an approval gives."""
+        return {
             "version": registered.outputs["version"],
             "model_digest": registered.outputs["model_digest"],
             "decision_digest": registered.outputs["decision_digest"],
             "approved_by": "demo",
             "reason": "looks good",
-            "requested_run_id": training.run_id,
-        } | changes
-        folder = self.workspace.run(self.config.name, f"promotion of {training.run_id}")
-        return promote(self.config, self.workspace, StageRun(folder=folder, options=options))
+            "requested_run_id": training,
+        }
 
     def versions(self) -> list[Any]:
         return list(self.client.search_model_versions(f"name = '{self.config.name}'"))
@@ -83,5 +87,10 @@ class Pipeline:
 
 @pytest.fixture
 def pipeline(tmp_path: Path, mlflow_uri: str) -> Pipeline:
-    client = MlflowClient(tracking_uri=mlflow_uri, registry_uri=mlflow_uri)
-    return Pipeline(config(next(NAMES)), Workspace(tmp_path), client, mlflow_uri)
+    return pipeline_on(mlflow_uri, tmp_path)
+
+
+def pipeline_on(uri: str, workspace: Path) -> Pipeline:
+    """A new pipeline on a server that runs."""
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    return Pipeline(config(next(NAMES)), Workspace(workspace), client, uri)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.spark_env import library_house as house
+from tests.integration.spark_env.gateway_house import new_workspace
 
 pytestmark = pytest.mark.integration
 
@@ -22,7 +23,8 @@ from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import LogisticRegression
 from pyspark.sql import SparkSession
 from darkroom import DeepImageFeaturizer, KerasTransformer, readImages, registerKerasImageUDF
-from darkroom.contract import ConfigError
+from darkroom.contract import ConfigError, Workspace
+from darkroom.sql import create_views, register_functions
 
 folder = sys.argv[1]
 spark = SparkSession.builder.remote("local[1]").getOrCreate()
@@ -45,6 +47,12 @@ images.createOrReplaceTempView("traffic_imgs")
 query = "SELECT tint(image)[0].label AS best FROM traffic_imgs ORDER BY origin"
 said["sql"] = [row["best"] for row in spark.sql(query).collect()]
 
+workspace = Workspace(f"{folder}/workspace")
+said["deployed"] = [register_functions(spark, workspace), create_views(spark, workspace)]
+query = "SELECT see_detail(image).model_version AS v, see_top(image, 1) AS top FROM seen"
+rows = spark.sql(f"{query} ORDER BY path").collect()
+said["answers"] = [[row["v"], [item["label"] for item in row["top"]]] for row in rows]
+
 named = DeepImageFeaturizer(inputCol="image", outputCol="features", modelName="embedded")
 PipelineModel([named]).save(f"{folder}/named")
 (loaded,) = PipelineModel.load(f"{folder}/named").stages
@@ -63,6 +71,7 @@ def test_the_library_in_a_connect_session(tmp_path: Path) -> None:
     house.save_mean(tmp_path / "mean.keras")
     house.save_doubler(tmp_path / "doubler.keras")
     house.colour_classifier().save(tmp_path / "colours.keras")
+    new_workspace(tmp_path / "workspace")
     for label, colour in enumerate(["red", "blue"]):
         place = tmp_path / f"pictures/label={label}"
         place.mkdir(parents=True)
@@ -91,6 +100,8 @@ def test_the_library_in_a_connect_session(tmp_path: Path) -> None:
         "session": "pyspark.sql.connect.session",
         "pipeline": [red] * 2 + [blue] * 2,
         "sql": ["red"] * 2 + ["blue"] * 2,
+        "deployed": [["see"], ["colours_predictions", "seen"]],
+        "answers": [["1", ["blue"]], ["1", ["red"]]],
         "loaded": [True, "embedded"],
         "refused": "a stage with files of its own is saved and loaded by a classic Spark session "
         "only: Spark Connect cannot transfer them",

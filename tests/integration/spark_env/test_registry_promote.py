@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from darkroom.contract import DarkroomError, GateFailedError, MissingInputError, Stage, Verdict
-from darkroom.registry import promotion
+from darkroom.registry import champion
 from darkroom.registry.ledger import Ledger
 from darkroom.registry.package import ModelPackage
 from darkroom.registry.versions import Registry
@@ -50,6 +52,10 @@ def test_promotions_move_the_aliases_and_fill_the_ledger(
     assert rows[1]["model_digest"] == packages[1].digest
     assert rows[1]["decision_digest"] == judged.digest
     assert rows[1]["run_id"] == "promotion of t2"
+    copied = json.loads(pipeline.workspace.ledger(pipeline.config.name).read_text())
+    at = [dt.datetime.fromisoformat(row.pop("at")) for row in copied]
+    assert at == [rows[1].pop("at"), rows[0].pop("at")]
+    assert copied == [rows[1], rows[0]]
 
 
 def test_promoting_twice_writes_one_row(
@@ -63,7 +69,7 @@ def test_promoting_twice_writes_one_row(
     assert len(pipeline.ledger()) == 1
 
 
-@pytest.mark.parametrize("step", ["move_aliases", "clear", "append"])
+@pytest.mark.parametrize("step", ["_move_aliases", "clear", "append", "follow_entry"])
 def test_a_retry_completes_a_killed_promotion(
     step: str,
     pipeline: Pipeline,
@@ -81,7 +87,7 @@ def test_a_retry_completes_a_killed_promotion(
             append(*arguments)  # The commit succeeds, its writer never learns of it.
         raise KilledError
 
-    owner: Any = {"move_aliases": promotion, "clear": Registry, "append": Ledger}[step]
+    owner: Any = {"_move_aliases": champion, "append": Ledger}.get(step, Registry)
     with monkeypatch.context() as patch:
         patch.setattr(owner, step, kill)
         with pytest.raises(KilledError):

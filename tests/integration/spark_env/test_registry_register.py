@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from darkroom.contract import DataError, GateFailedError, MissingInputError, Stage, Verdict
+from darkroom.files.digests import digest_of as file_digest
 from darkroom.lake import Lake
 from darkroom.registry.lineage import trained_on
 from darkroom.registry.package import ModelPackage
 from darkroom.registry.versions import Registry
 from darkroom.stages.run import StageRun
-from tests.integration.spark_env.colour_model import decide
+from tests.integration.spark_env.colour_model import REPORT, decide
 from tests.integration.spark_env.registry_house import KilledError, Pipeline
 
 pytest_plugins = (
@@ -45,17 +46,29 @@ def test_registering_makes_a_challenger(
     (version,) = pipeline.versions()
     assert version.source == run.earlier(Stage.TUNE)["model_uri"]
     assert version.run_id == run.earlier(Stage.TUNE)["mlflow_run_id"]
+    ingested = run.earlier(Stage.INGEST)
     assert version.tags == {
         "darkroom.model_digest": digest,
+        "darkroom.metadata_digest": file_digest(packages[0].metadata_file),
+        "darkroom.labels": '["red", "green", "blue"]',
+        "darkroom.preprocessing": (
+            "read as RGB 0-255, resized to 8 x 8 pixels (pixel path unknown)"
+        ),
+        "darkroom.git_commit": "c" * 40,
+        "darkroom.lock_digest": "unknown",
         "darkroom.decision_digest": decision.digest,
         "darkroom.verdict": "PASS",
         "darkroom.run_id": "t1",
-        "darkroom.images_snapshot": str(run.earlier(Stage.INGEST)["images_snapshot"]),
+        "darkroom.images_snapshot": str(ingested["images_snapshot"]),
+        "darkroom.splits_snapshot": str(ingested["splits_snapshot"]),
+        "darkroom.report": REPORT,
     }
+    page = f"#/experiments/0/runs/{version.run_id}/artifacts/evaluation/index.html"
+    assert f"[Report]({page})\n" in version.description
+    assert f"decision `{decision.digest}`\n" in version.description
     assert pipeline.aliases() == {"challenger": "1"}
     found = trained_on(Lake(pipeline.workspace), pipeline.config.name, "1")
     assert (found.model, found.classes) == (digest[:12], {"red": 1})
-    ingested = run.earlier(Stage.INGEST)
     assert found.snapshots == {
         table: ingested[f"{table}_snapshot"] for table in ("images", "splits")
     }
@@ -128,6 +141,10 @@ def test_the_same_model_judged_anew_carries_the_new_decision(
     assert version.tags["darkroom.decision_digest"] == unsure.digest
     assert version.tags["darkroom.verdict"] == "INCONCLUSIVE"
     assert version.tags["darkroom.run_id"] == "t2"
+    assert version.description.count("**INCONCLUSIVE**") == 1
+    assert f"Run `t2`, model `{packages[0].digest}`, decision `{unsure.digest}`" in (
+        version.description
+    )
 
 
 def test_a_failed_candidate_is_not_registered(

@@ -6,17 +6,23 @@ import datetime as dt
 import io
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
+from pyspark.sql.types import StringType, StructField, StructType
 
 from darkroom.contract import ConfigError, DataError, MissingInputError, Stage, Workspace
+from darkroom.images import arrayToImageStruct
 from darkroom.lake import Lake
+from darkroom.ml.pictures.column import image_type
 from darkroom.sql import create_views, register_functions
+from darkroom.sql.deployments import deployed
 from darkroom.sql.query import QueryError, answer, check_deployed
-from tests.integration.spark_env.colour_model import LABELS, picture, probability_of_best
+from tests.integration.spark_env.colour_model import LABELS, config, picture, probability_of_best
 from tests.integration.spark_env.sql_house import IMAGES, House
 
 pytest_plugins = (
@@ -81,8 +87,108 @@ def grey_png() -> bytes:
 
 
 def test_another_type_is_refused_clearly(colours: House) -> None:
-    with pytest.raises(PySparkException, match=r"image must be BINARY, .*, not string"):
-        colours.ask("SELECT colours_function(path) FROM colours_images")
+    with pytest.raises(PySparkException, match=r"image must be BINARY .*, not int"):
+        colours.ask("SELECT colours_function(width) FROM colours_images")
+
+
+def test_a_path_or_an_image_struct_is_a_picture_too(colours: House, tmp_path: Path) -> None:
+    (tmp_path / "green.png").write_bytes(picture("green", "PNG"))
+    pixels = np.asarray(Image.open(tmp_path / "green.png"))
+    struct = arrayToImageStruct(pixels, channelOrder="RGB")
+    frame = colours.spark.createDataFrame(
+        [(str(tmp_path / "green.png"), struct), (str(tmp_path / "none.png"), None)],
+        StructType([StructField("uri", StringType()), StructField("image", image_type())]),
+    )
+    frame.repartition(1).createOrReplaceTempView("given")
+
+    rows = colours.ask(
+        "SELECT colours_function(uri)[0].label AS by_path, "
+        "colours_function_detail(uri).error AS error, "
+        "colours_function(image)[0].label AS by_struct FROM given ORDER BY uri"
+    )
+    colours.spark.catalog.dropTempView("given")
+
+    assert [(row.by_path, row.by_struct) for row in rows] == [("green", "green"), (None, None)]
+    assert rows[0].error is None
+    assert "none.png" in rows[1].error
+
+
+def test_companions_tell_the_version_and_the_first_objects(colours: House) -> None:
+    (row,) = colours.ask(
+        "SELECT colours_function_detail(image) AS d, colours_function_top(image, 2) AS top, "
+        "colours_function_top(image, NULL) AS none FROM colours_images WHERE path = 'red/0.jpg'"
+    )
+    (bad,) = colours.ask("SELECT colours_function_detail(X'00') AS d")
+
+    assert (row.d.model_version, row.d.error, row.d.objects[0].label) == ("1", None, "red")
+    assert row.top == row.d.objects[:2]
+    assert row.none is None
+    assert (bad.d.objects, bad.d.model_version) == (None, "1")
+    assert "NOT_AN_IMAGE" in bad.d.error
+
+
+def test_the_challenger_and_an_earlier_version_answer_beside_the_champion(
+    spark: SparkSession, mlflow_uri: str, tmp_path: Path
+) -> None:
+    colours = House(spark, tmp_path, mlflow_uri, config("waiting"))
+    colours.add_images({"red/1.png": picture("red", "PNG")})
+    colours.crown(1)
+    colours.deploy("d1")
+    sql = "SELECT {}(image).model_version AS v, {}(image).objects[0].probability AS p FROM {}"
+
+    def answer_of(function: str) -> tuple[str, Any]:
+        name = f"{function}_detail"
+        (row,) = colours.ask(sql.format(name, name, "waiting_images"))
+        return row.v, pytest.approx(row.p, abs=0.001)
+
+    assert register_functions(spark, colours.workspace, alias="challenger") == (
+        "waiting_function_challenger",
+    )
+    # The House leaves the alias challenger where registering put it: at version 1.
+    assert answer_of("waiting_function_challenger") == ("1", probability_of_best(1))
+    colours.crown(2)
+    register_functions(spark, colours.workspace, ["waiting_function"], alias="challenger")
+    assert answer_of("waiting_function_challenger") == ("2", probability_of_best(2))
+    assert answer_of("waiting_function") == ("1", probability_of_best(1))
+
+    colours.deploy("d2")
+    assert answer_of("waiting_function") == ("2", probability_of_best(2))
+    register_functions(spark, colours.workspace, ["waiting_function"], version="1")
+    assert answer_of("waiting_function") == ("1", probability_of_best(1))
+
+    with pytest.raises(ConfigError) as caught:
+        register_functions(spark, colours.workspace, ["waiting_function"], version="7")
+    assert str(caught.value) == (
+        "version = '7': never deployed as waiting_function: choose one of 1, 2"
+    )
+    colours.client.delete_registered_model_alias("waiting", "challenger")
+    assert register_functions(spark, colours.workspace, alias="challenger") == ()
+    with pytest.raises(ConfigError, match="no version of model waiting waits for approval"):
+        register_functions(spark, colours.workspace, ["waiting_function"], alias="challenger")
+
+    newest = deployed(colours.lake)["waiting_function"]
+    newest.model_file(colours.workspace).write_bytes(b"another")
+    with pytest.raises(DataError, match=r"but [0-9a-f]{12} was deployed: deploy pipeline waiting"):
+        register_functions(spark, colours.workspace)
+
+
+@pytest.mark.parametrize(
+    ("choice", "text"),
+    [
+        ({"alias": "best"}, "alias = 'best': there is no such choice, known are champion, "),
+        (
+            {"alias": "challenger", "version": "1"},
+            "version = '1': give an alias or a version, not both",
+        ),
+    ],
+)
+def test_a_choice_that_cannot_be_is_refused(
+    colours: House, choice: dict[str, str], text: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        register_functions(colours.spark, colours.workspace, **choice)
+
+    assert text in str(caught.value)
 
 
 def test_the_function_works_in_where_group_by_and_join(colours: House) -> None:
@@ -139,9 +245,9 @@ def test_a_query_answers_no_more_rows_than_asked(colours: House) -> None:
             "SQL: [PARSE_SYNTAX_ERROR] Syntax error at or near 'SELEC'. (line 1, pos 0)",
         ),
         (
-            "SELECT colours_function(path) FROM colours_images",
-            "SQL: TypeError: colours_function(image): image must be BINARY, the bytes of an "
-            "encoded picture, not string",
+            "SELECT colours_function(width) FROM colours_images",
+            "SQL: TypeError: colours_function(image): image must be BINARY (an encoded picture), "
+            "Spark's image struct, or STRING (the path or URI of a picture), not int32",
         ),
     ],
 )

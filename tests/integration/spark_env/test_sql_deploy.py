@@ -24,6 +24,7 @@ from darkroom.contract import (
 )
 from darkroom.contract import columns as c
 from darkroom.lake.housekeeping import forget
+from darkroom.registry.ledger import Ledger
 from darkroom.sql.deployments import deployed
 from darkroom.stages.deploy import check_answers, deploy, inputs, smoke_query, still_there
 from tests.integration.spark_env.colour_model import LABELS, config, probability_of_best
@@ -220,7 +221,10 @@ def test_an_image_without_an_answer_fails_the_deployment(
     with pytest.raises(GateFailedError) as caught:
         colours.deploy()
 
-    assert str(caught.value) == (
-        "function unreadable_function has no answer for image a/broken.jpg"
-    )
+    reason = "function unreadable_function has no answer for image a/broken.jpg"
+    assert str(caught.value) == (f"unreadable version 1 is refused, nothing answers yet: {reason}")
     assert colours.function_rows() == []
+    (refusal,) = Ledger(colours.lake, "unreadable").refusals()
+    assert (refusal.who, refusal.why) == ("deploy", reason)
+    assert (refusal.from_version, refusal.to_version) == (None, "1")
+    assert Ledger(colours.lake, "unreadable").entries() == []

@@ -26,7 +26,7 @@ from darkroom.ml.engines import prepare
 from darkroom.ml.inference import image_predictor
 from darkroom.registry import lookup, tracking
 from darkroom.registry.package import fetch_package
-from darkroom.registry.tracking import PipelineRun, TrialRecord
+from darkroom.registry.tracking import EVALUATION_FOLDER, PipelineRun, TrialRecord
 from darkroom.stages import evaluate as evaluate_stage
 from darkroom.stages import tune as tune_stage
 from darkroom.tuning.data import TrainData
@@ -158,7 +158,7 @@ def test_metrics_of_folds_and_test_and_the_decision_are_in_mlflow(
     assert run.data.metrics["latency_p50_ms"] == 6.0
     assert run.data.tags["darkroom.verdict"] == "PASS"
     assert run.data.tags["darkroom.gate.accuracy"] == "PASS: accuracy 1.0000 reaches 0.9"
-    files = house.client.list_artifacts(tuned["mlflow_run_id"], evaluate_stage.EVALUATION_FOLDER)
+    files = house.client.list_artifacts(tuned["mlflow_run_id"], EVALUATION_FOLDER)
     assert {Path(file.path).name for file in files} == {
         "index.html",
         "predictions.parquet",
@@ -222,7 +222,8 @@ def test_the_logged_model_has_a_signature_an_example_labels_and_no_pickle(
     assert info.signature.inputs.input_names() == ["image"]
     assert info.signature.outputs.input_names() == ["label", "probability", "probabilities"]
     assert info.saved_input_example_info is not None
-    assert info.metadata == {"labels": ["blue", "red"], "model_digest": tuned["model_digest"]}
+    said = {"labels": ["blue", "red"], "model_digest": tuned["model_digest"]}
+    assert info.metadata | said == info.metadata
     location = trained.client.get_logged_model(tuned["model_uri"].removeprefix("models:/"))
     names = [
         f.path

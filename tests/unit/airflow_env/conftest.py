@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from darkroom.contract import Workspace
+from local_stack.layout import Layout
+
 # Airflow reads its home when it is imported, and makes it.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="darkroom-airflow-")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
@@ -33,6 +36,26 @@ def pipelines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "signs.yaml").write_text(PIPELINE)
     monkeypatch.setenv("DARKROOM_PIPELINES", str(folder))
+    return folder
+
+
+@pytest.fixture
+def layout(tmp_path: Path, pipelines: Path) -> Layout:
+    return Layout(
+        workspace=Workspace(tmp_path / "workspace"),
+        airflow_venv=tmp_path,
+        spark_venv=tmp_path,
+        pipelines=pipelines,
+    )
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    folder = tmp_path / "photographs"
+    for label, count in (("cat", 40), ("dog", 20), ("owl", 12), ("yak", 8)):
+        (folder / label).mkdir(parents=True)
+        for number in range(count):
+            (folder / label / f"{number}.jpg").touch()
     return folder
 
 

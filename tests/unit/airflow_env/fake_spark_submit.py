@@ -68,10 +68,13 @@ def outputs(stage: Stage, options: dict[str, list[str]]) -> dict[str, object]:
             "already_champion": False,
         },
         Stage.PROMOTE: {"version": one.get("--version"), "reason": one.get("--reason")},
+        Stage.ROLLBACK: {"version": one.get("--version") or "1", "previous_version": "2"},
+        Stage.WATCH: {"champion": "1", "reverted_from": None},
         Stage.DEPLOY: {
             "query": "SELECT path, recognize(image) AS objects FROM imgs",
             "rows": [{"path": "stop/1.jpg", "objects": [{"label": "stop", "probability": 0.987}]}],
         },
+        Stage.SCORE: {"version": "1", "scored": 2},
     }
     return known.get(stage, {})
 

@@ -54,14 +54,8 @@ def test_every_pipeline_has_all_dags(pipelines: Path) -> None:
     bag = DagBag(DAGS)
 
     assert bag.import_errors == {}
-    assert set(bag.dags) == {
-        "cats_training",
-        "cats_promotion",
-        "cats_maintenance",
-        "signs_training",
-        "signs_promotion",
-        "signs_maintenance",
-    }
+    kinds = ("training", "promotion", "scoring", "rollback", "watch", "maintenance")
+    assert set(bag.dags) == {f"{name}_{kind}" for name in ("cats", "signs") for kind in kinds}
 
 
 def test_training_is_one_chain_with_a_featurize_task_per_backbone(training: DAG) -> None:
@@ -106,6 +100,107 @@ def test_promotion_asks_first_and_starts_by_the_challenger_alone(promotion: DAG)
     assert approve.response_timeout == timedelta(hours=72)
     assert approve.ignore_downstream_trigger_rules
     assert set(promote.options) == set(APPROVED)
+
+
+@pytest.mark.parametrize(
+    ("group", "cron", "assets"),
+    [
+        ("", None, []),
+        ("scoring: {schedule: '0 4 * * *'}", "0 4 * * *", []),
+        ("scoring: {after_deploy: true}", None, ["darkroom://signs/deployed"]),
+        (
+            "scoring: {schedule: '0 4 * * *', after_deploy: true}",
+            "0 4 * * *",
+            ["darkroom://signs/deployed"],
+        ),
+    ],
+)
+def test_scoring_starts_as_the_file_says(
+    pipelines: Path, group: str, cron: str | None, assets: list[str]
+) -> None:
+    (pipelines / "signs.yaml").write_text(f"{PIPELINE}{group}\n")
+
+    bag = DagBag(DAGS)
+
+    timetable: Any = bag.dags["signs_scoring"].timetable
+    clock = getattr(timetable, "timetable", timetable)
+    condition: Any = getattr(timetable, "asset_condition", None)
+    assert getattr(clock, "expression", None) == cron
+    assert [asset.uri for asset in getattr(condition, "objects", ())] == assets
+    deploy: Any = bag.dags["signs_promotion"].get_task("deploy")
+    assert [asset.uri for asset in deploy.outlets] == ["darkroom://signs/deployed"]
+
+
+def test_scoring_is_safe_to_schedule(bag: DagBag) -> None:
+    dag = bag.dags["signs_scoring"]
+    score: Any = dag.get_task("score")
+
+    assert (dag.max_active_runs, dag.catchup, score.retries) == (1, False, 2)
+    assert dag.tags == {"signs", "scoring"}
+    assert {name: dag.params.get_param(name).resolve() for name in dag.params} == {
+        "backfill": False,
+        "force": False,
+    }
+    assert "signs_predictions" in (dag.doc_md or "")
+
+
+def test_two_people_are_asked_one_after_the_other(pipelines: Path) -> None:
+    (pipelines / "signs.yaml").write_text(PIPELINE + "approval: {policy: two_person}\n")
+
+    dag = DagBag(DAGS).dags["signs_promotion"]
+
+    assert edges(dag) == {("approve", "approve_2"), ("approve_2", "promote"), ("promote", "deploy")}
+    promote: Any = dag.get_task("promote")
+    assert {option.operator.task_id for option in promote.options.values()} == {"approve_2"}
+
+
+def test_rollback_deploys_what_its_form_names(bag: DagBag) -> None:
+    dag = bag.dags["signs_rollback"]
+
+    assert edges(dag) == {("rollback", "deploy")}
+    assert dag.schedule is None
+    assert dag.max_active_runs == 1
+    rollback: Any = dag.get_task("rollback")
+    assert rollback.options == {
+        "version": "{{ params.version or '' }}",
+        "requested_by": "{{ dag_run.triggering_user_name or '' }}",
+        "reason": "{{ params.reason }}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "good", "bad"),
+    [
+        ("version", None, "two"),
+        ("version", "12", "1.0"),
+        ("reason", "wrong at night", " "),
+        ("reason", "wrong at night", None),
+    ],
+)
+def test_the_form_of_a_rollback_wants_a_reason(
+    bag: DagBag, field: str, good: object, bad: object
+) -> None:
+    param = bag.dags["signs_rollback"].params.get_param(field)
+
+    if field == "reason":
+        with pytest.raises(ParamValidationError, match="no default value"):
+            param.resolve()
+    assert param.resolve(good) == good
+    with pytest.raises(ParamValidationError):
+        param.resolve(bad)
+
+
+def test_the_champion_is_watched_every_hour_or_as_the_file_says(pipelines: Path) -> None:
+    by_default = DagBag(DAGS).dags["signs_watch"]
+    (pipelines / "signs.yaml").write_text(PIPELINE + "watch: {schedule: null, revert: true}\n")
+    by_file = DagBag(DAGS).dags["signs_watch"]
+
+    timetable: Any = by_default.timetable
+    assert timetable.expression == "0 * * * *"
+    assert by_default.max_active_runs == 1
+    assert {task.task_id for task in by_default.tasks} == {"watch"}
+    assert by_file.schedule is None
+    assert "puts it back" in (by_file.doc_md or "")
 
 
 def test_maintenance_tidies_up_once_a_week_and_compacts_last(maintenance: DAG) -> None:
@@ -173,7 +268,7 @@ def test_every_dag_and_task_has_a_page(bag: DagBag) -> None:
             assert len(task.doc_md or "") > 40, task.task_id
 
 
-def test_the_dags_survive_serialization(bag: DagBag) -> None:
+def test_every_dag_survives_serialization(bag: DagBag) -> None:
     for dag in bag.dags.values():
         again = DagSerialization.from_dict(DagSerialization.to_dict(dag))
         assert {t.task_id for t in again.tasks} == {t.task_id for t in dag.tasks}
@@ -226,7 +321,7 @@ def test_a_broken_pipeline_is_an_import_error_and_the_others_stay(pipelines: Pat
 
     (error,) = bag.import_errors.values()
     assert "bad.yaml: gate.thresholds.accuracy = 85.0: must lie between 0 and 1" in error
-    assert set(bag.dags) == {"signs_training", "signs_promotion", "signs_maintenance"}
+    assert {dag.partition("_")[0] for dag in bag.dags} == {"signs"}
 
 
 @pytest.mark.parametrize("file", sorted(DAGS.glob("*.py")), ids=lambda file: file.name)
@@ -247,7 +342,7 @@ def test_dags_and_plugins_import_without_any_library_of_the_spark_side(pipelines
 
     assert done.returncode == 0, done.stderr
     modules = len(list((PROJECT / "plugins").rglob("*.py")))
-    assert done.stdout.splitlines()[-1] == f"3 DAGs, 4 DAG files, {modules} plugin modules"
+    assert done.stdout.splitlines()[-1] == f"6 DAGs, 7 DAG files, {modules} plugin modules"
 
 
 def test_every_stage_of_the_dags_has_a_page_of_its_own(bag: DagBag) -> None:

@@ -56,6 +56,7 @@ def initialise(house: Path) -> tuple[subprocess.CompletedProcess[str], Path]:
         house / "docker" / "airflow_init.sh",
         ADMIN_PASSWORD="a-'\"$secret",
         DEMO_PASSWORD="another",
+        VIEWER_PASSWORD="third",
         AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE=str(file),
     )
     return done, file
@@ -74,7 +75,8 @@ def test_init_migrates_and_then_writes_the_passwords(house: Path) -> None:
     airflow_of(house, exit_code=0)
     done, file = initialise(house)
     assert (done.stdout, done.stderr, done.returncode) == ("airflow db migrate\n", "", 0)
-    assert json.loads(file.read_text()) == {"admin": "a-'\"$secret", "demo": "another"}
+    written = json.loads(file.read_text())
+    assert written == {"admin": "a-'\"$secret", "demo": "another", "viewer": "third"}
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 

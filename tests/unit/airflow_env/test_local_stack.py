@@ -27,26 +27,6 @@ from local_stack.stack import Running
 from tests.unit.airflow_env.conftest import PIPELINE
 
 
-@pytest.fixture
-def layout(tmp_path: Path, pipelines: Path) -> Layout:
-    return Layout(
-        workspace=Workspace(tmp_path / "workspace"),
-        airflow_venv=tmp_path,
-        spark_venv=tmp_path,
-        pipelines=pipelines,
-    )
-
-
-@pytest.fixture
-def photographs(tmp_path: Path) -> Path:
-    folder = tmp_path / "photographs"
-    for label, count in (("cat", 40), ("dog", 20), ("owl", 12), ("yak", 8)):
-        (folder / label).mkdir(parents=True)
-        for number in range(count):
-            (folder / label / f"{number}.jpg").touch()
-    return folder
-
-
 @pytest.fixture(autouse=True)
 def _no_given_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AIRFLOW_PORT", "MLFLOW_PORT", "FILES_PORT"):
@@ -121,9 +101,9 @@ def test_secrets_are_made_once_and_are_their_owners_alone(layout: Layout) -> Non
     finally:
         os.umask(old)
 
-    assert set(words) == {"admin", "demo"}
+    assert set(words) == {"admin", "demo", "viewer"}
     assert min(map(len, words.values())) >= 16
-    assert len({*words.values(), *keys.values()}) == 5
+    assert len({*words.values(), *keys.values()}) == 6
     for file in layout.workspace.airflow.iterdir():
         assert oct(file.stat().st_mode & 0o777) == "0o600"
     assert credentials.passwords(layout) == words

@@ -14,7 +14,9 @@ LOCKS = ("airflow", "build", "spark", "uv")
 COMMANDS = [
     "demo",
     "run",
+    "rollback",
     "up",
+    "sql",
     "query",
     "forget",
     "expire",
@@ -141,6 +143,7 @@ def test_make_alone_lists_every_command_within_80_columns() -> None:
         (["query"], "SQL"),
         (["run"], "PIPELINE"),
         (["run", "PIPELINE=a"], "SOURCE"),
+        (["rollback", "PIPELINE=a"], "REASON"),
         (["forget", "PIPELINE=a"], "IMAGE_ID"),
         (["expire"], "PIPELINE"),
         (["vacuum"], "PIPELINE"),

@@ -213,7 +213,7 @@ def test_killing_the_task_kills_all_that_spark_submit_started(spark: FakeSpark) 
         (
             {"task_id": "ingset"},
             r"task_id = 'ingset': name a stage: ingest, validate, featurize, tune, evaluate, "
-            r"register, promote, deploy",
+            r"register, promote, deploy, score, rollback, watch",
         ),
         ({"task_id": "tune", "config": ""}, r"config: name the pipeline's YAML file"),
         (
@@ -256,7 +256,7 @@ def register(world: World) -> RegisterOperator:
 
 def test_a_new_challenger_is_described_in_the_event(spark: FakeSpark) -> None:
     spark.play({"evaluate": {"report": "reports/r/index.html"}})
-    world = World()
+    world = World(triggered_by="eve")
     stage("evaluate").execute(world.context)
 
     register(world).execute(world.context)
@@ -271,6 +271,7 @@ def test_a_new_challenger_is_described_in_the_event(spark: FakeSpark) -> None:
         "champion_version": None,
         "report": "reports/r/index.html",
         "training_run_id": RUN,
+        "requested_by": "eve",
     }
 
 

@@ -139,6 +139,38 @@ def test_integers_are_accepted_where_numbers_are_wanted() -> None:
             changed(tunning={}),
             "tunning = {}: there is no such field, did you mean tuning or function?",
         ),
+        (
+            changed(approval__policy="two_persons"),
+            "approval.policy = 'two_persons': there is no such choice, did you mean two_person?",
+        ),
+        (
+            changed(approval__approvers=["ada", "ada"]),
+            "approval.approvers = 'ada': is given twice: remove one",
+        ),
+        (
+            changed(approval__approvers=[" "]),
+            "approval.approvers = ' ': give the id of an Airflow user",
+        ),
+        (
+            changed(approval__policy="two_person", approval__approvers=["ada"]),
+            "approval.approvers = ['ada']: name at least approval.people = 2 users, or none",
+        ),
+        (changed(approval__people=1), "approval.people = 1: must be at least 2"),
+        (
+            changed(approval__policy="two_person", approval__in_registry=True),
+            "approval.in_registry = True: MLflow does not say who set a tag: leave out two_person "
+            "and approvers, or this",
+        ),
+        (
+            changed(approval__approvers=["ada"], approval__in_registry=True),
+            "approval.in_registry = True: MLflow does not say who set a tag: leave out two_person "
+            "and approvers, or this",
+        ),
+        (
+            changed(approval__timeout_hours=0),
+            "approval.timeout_hours = 0.0: give a number of hours above 0",
+        ),
+        (changed(watch__revert="yes"), "watch.revert = 'yes': give true or false"),
         (changed(source={}), "source.path = None: this field is required"),
         (
             changed(source__path=" "),

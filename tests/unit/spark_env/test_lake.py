@@ -27,6 +27,7 @@ LEDGER_ROW = {
     c.TO_VERSION: "1",
     c.MODEL_DIGEST: "d",
     c.DECISION_DIGEST: "e",
+    c.ACTION: "promote",
 }
 
 WRITER = """

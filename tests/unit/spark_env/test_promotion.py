@@ -3,65 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
-from darkroom.contract import ConfigError, GateFailedError, Stage
-from darkroom.registry.ledger import Entry, Ledger
+from darkroom.contract import ConfigError, GateFailedError
+from darkroom.registry.ledger import Action, Entry
 from darkroom.registry.promotion import Approval, promote
-from darkroom.registry.versions import Registry
-
-
-class KilledError(Exception):
-    """Stands for kill -9 between two steps."""
-
-
-class Memory:
-    """Aliases and tables in memory that die before or after the n-th write."""
-
-    def __init__(self, aliases: dict[str, str]) -> None:
-        self.name = "signs"
-        self.aliases = aliases
-        self.table: list[dict[str, Any]] = []
-        self.writes = 0
-        self.dies_before: int | None = None
-
-    def _write(self) -> None:
-        if self.writes == self.dies_before:
-            raise KilledError
-        self.writes += 1
-
-    def at(self, alias: str) -> SimpleNamespace | None:
-        return SimpleNamespace(version=self.aliases[alias]) if alias in self.aliases else None
-
-    def point(self, alias: str, version: str) -> None:
-        self._write()
-        self.aliases[alias] = version
-
-    def clear(self, alias: str, version: str) -> None:
-        self._write()
-        if self.aliases.get(alias) == version:
-            del self.aliases[alias]
-
-    def rows(self, namespace: str, table: str) -> list[dict[str, Any]]:
-        assert (namespace, table) == ("signs", "ledger")
-        return list(self.table)
-
-    def append_rows(
-        self,
-        rows: list[dict[str, Any]],
-        namespace: str,
-        table: str,
-        *,
-        run_id: str,
-        stage: Stage,
-    ) -> None:
-        assert (namespace, table, stage) == ("signs", "ledger", Stage.PROMOTE)
-        assert all(row["run_id"] == run_id for row in rows)
-        self._write()
-        self.table += rows
+from tests.unit.spark_env.registry_memory import KilledError, Memory
 
 
 def approval(version: str = "2", **changes: str) -> Approval:
@@ -79,8 +27,8 @@ def run(
     memory: Memory, version: str = "2", judged_against: str | None = "1", run_id: str = "p1"
 ) -> str | None:
     return promote(
-        cast(Registry, memory),
-        Ledger(memory, "signs"),
+        memory.registry,
+        memory.ledger,
         approval(version),
         pipeline="signs",
         judged_against=judged_against,
@@ -106,6 +54,7 @@ def test_a_promotion_moves_the_aliases_and_writes_one_row() -> None:
         "model_digest": "2" * 64,
         "decision_digest": "d" * 64,
         "run_id": "p1",
+        "action": "promote",
     }
 
 
@@ -126,7 +75,7 @@ def test_a_newer_challenger_stays() -> None:
     assert memory.aliases == {"champion": "2", "previous": "1", "challenger": "3"}
 
 
-@pytest.mark.parametrize("write", range(4))
+@pytest.mark.parametrize("write", range(5))
 @pytest.mark.parametrize("champion", ["1", None])
 def test_a_retry_after_a_crash_ends_as_an_undisturbed_promotion(
     write: int, champion: str | None
@@ -180,19 +129,86 @@ def test_an_approval_expires_when_the_champion_has_moved() -> None:
     assert memory.table == []
 
 
+def test_the_next_promotion_finishes_a_killed_one_before_it_is_worked_out() -> None:
+    memory = Memory({"champion": "1", "challenger": "2"})
+    memory.dies_before = 1
+    with pytest.raises(KilledError):
+        run(memory)
+    memory.dies_before = None
+    assert memory.aliases["champion"] == "1"
+
+    with pytest.raises(GateFailedError, match=r"was version 1 .* and is version 2 now"):
+        run(memory, version="3", judged_against="1", run_id="p2")
+
+    assert memory.aliases == {"champion": "2", "previous": "1"}
+    assert [row["to_version"] for row in memory.table] == ["2"]
+
+
 def test_a_late_retry_does_not_undo_a_newer_promotion() -> None:
     memory = Memory({"champion": "1", "challenger": "2"})
     memory.dies_before = 2
     with pytest.raises(KilledError):
         run(memory)
     memory.dies_before = None
-    run(memory, version="3", judged_against="1", run_id="p2")
+    run(memory, version="3", judged_against="2", run_id="p2")
 
-    with pytest.raises(GateFailedError, match=r"version 2 in run p1 was overtaken: version 3 "):
+    with pytest.raises(GateFailedError) as caught:
         run(memory)
 
+    at = memory.table[1]["at"]
+    assert str(caught.value) == (
+        "run p1 made version 2 champion, but was overtaken: version 3 followed at "
+        f"{at:%Y-%m-%d %H:%M} UTC; start a new run"
+    )
     assert memory.aliases["champion"] == "3"
     assert [row["to_version"] for row in memory.table] == ["2", "3"]
+
+
+def test_of_two_promotions_at_once_one_is_refused() -> None:
+    memory = Memory({"champion": "1", "challenger": "2"})
+    memory.before_put = lambda: run(memory, version="3", run_id="p2")
+
+    with pytest.raises(GateFailedError) as caught:
+        run(memory)
+
+    assert str(caught.value) == (
+        "the approval of version 2 has expired: the champion was version 1 when the model was "
+        "judged and is version 3 now; train again"
+    )
+    assert [row["to_version"] for row in memory.table] == ["3"]
+    assert memory.aliases == {"champion": "3", "previous": "1", "challenger": "2"}
+
+
+def test_a_champion_that_somebody_moved_is_no_champion_to_follow() -> None:
+    memory = Memory({"champion": "1"})
+    run(memory)
+    memory.aliases["champion"] = "7"
+    at = memory.table[0]["at"]
+
+    for version, judged_against in (("3", "7"), ("3", "2"), ("7", "2")):
+        with pytest.raises(GateFailedError) as caught:
+            run(memory, version=version, judged_against=judged_against, run_id="p2")
+        assert str(caught.value) == (
+            "the champion of signs is version 7, but by the ledger it is version 2 since "
+            f"{at:%Y-%m-%d %H:%M} UTC: somebody moved the alias; put it back with: "
+            "make rollback PIPELINE=signs VERSION=2 REASON=..."
+        )
+
+    assert memory.aliases == {"champion": "7", "previous": "1"}
+    assert len(memory.table) == 1
+
+
+def test_rows_are_in_order_whatever_the_clocks_say() -> None:
+    memory = Memory({"champion": "1"})
+    run(memory)
+    ahead = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+    memory.table[0]["at"] = ahead
+    memory.entry = memory.ledger.entries()[0].key
+
+    run(memory, version="3", judged_against="2", run_id="p2")
+
+    assert memory.table[1]["at"] == ahead + dt.timedelta(microseconds=1)
+    assert memory.aliases["champion"] == "3"
 
 
 def test_a_version_can_become_champion_twice() -> None:
@@ -244,6 +260,14 @@ def test_entries_come_oldest_first_whatever_the_order_of_the_files() -> None:
             decision_digest="d",
             run_id="r",
         )
-        Ledger(memory, "signs").append(entry)
+        memory.ledger.append(entry, memory.ledger.snapshot)
 
-    assert [entry.to_version for entry in Ledger(memory, "signs").entries()] == ["1", "2"]
+    assert [entry.to_version for entry in memory.ledger.entries()] == ["1", "2"]
+
+
+def test_entries_of_an_earlier_version_are_promotions() -> None:
+    memory = Memory({"champion": "1"})
+    run(memory)
+    memory.table[0]["action"] = None
+
+    assert [entry.action for entry in memory.ledger.entries()] == [Action.PROMOTE]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from darkroom.contract import DataError
+from darkroom.images import arrayToImageStruct
 from darkroom.ml import inference
+from darkroom.ml.answers import IMAGE_STORAGE
 from darkroom.ml.engines import Engine, PreparedModel, TensorSpec
-from darkroom.ml.ranking import rank
+from darkroom.ml.ranking import first_objects, rank
+from darkroom.ml.recognition.recognizer import detailing, recognizer, topping
 from darkroom.sql.deployments import Deployment
-from darkroom.sql.functions import recognizer
 from tests.unit.spark_env.pictures import photo
 
 LABELS = ("stop", "yield", "left")
@@ -74,57 +76,145 @@ def test_a_model_with_other_outputs_than_labels_is_refused() -> None:
         rank([np.array([0.5, 0.5], np.float32)], LABELS)
 
 
-def run(batches: list[pa.Array], monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], int]:
-    """Runs a recognizer whose model says yes to every picture; counts how often it is loaded."""
-    loads = []
-    prepared = PreparedModel(
-        Engine.OPENVINO,
-        "m.xml",
-        (TensorSpec("pixels", (24, 24, 3), "float32"),),
-        (TensorSpec("scores", (3,), "float32"),),
-    )
+PREPARED = PreparedModel(
+    Engine.OPENVINO,
+    "m.xml",
+    (TensorSpec("pixels", (24, 24, 3), "float32"),),
+    (TensorSpec("scores", (3,), "float32"),),
+)
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The model says yield to every picture; the list grows whenever it is loaded."""
+    found: list[Any] = []
 
     def load(model: PreparedModel) -> Any:
-        loads.append(model)
-        return lambda arrays: {"scores": np.array([[0, 1, 0]] * len(arrays["pixels"]), np.float32)}
+        found.append(model)
+        scores = [0.25, 0.625, 0.125]
+        return lambda arrays: {"scores": np.array([scores] * len(arrays["pixels"]), np.float32)}
 
     monkeypatch.setattr(inference, "load", load)
-    answers: Iterator[pa.Array] = recognizer("f", prepared, LABELS)(iter(batches))
-    return [batch.to_pylist() for batch in answers], len(loads)
+    return found
 
 
-def test_nulls_never_load_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def answers_of(function: Any, batches: list[Any]) -> list[Any]:
+    return [row for batch in function(iter(batches)) for row in batch.to_pylist()]
+
+
+def best_of(rows: list[Any]) -> list[Any]:
+    return [row and row[0]["label"] for row in rows]
+
+
+def struct(pixels: np.ndarray[Any, Any]) -> dict[str, Any]:
+    return arrayToImageStruct(pixels, channelOrder="RGB")._asdict()
+
+
+def test_nulls_never_load_a_model(loads: list[Any]) -> None:
     batches = [pa.array([None, None], pa.binary()), pa.nulls(1), pa.array([], pa.binary())]
 
-    answers, loads = run(batches, monkeypatch)
+    assert answers_of(recognizer("f", PREPARED, LABELS), batches) == [None, None, None]
+    assert loads == []
 
-    assert (answers, loads) == ([[None, None], [None], []], 0)
 
-
-def test_every_batch_is_answered_in_its_own_length(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_row_is_answered_in_its_place(loads: list[Any]) -> None:
     batches = [
         pa.array([photo(1), None, b"no picture"], pa.binary()),
         pa.array([photo(2)], pa.large_binary()),
     ]
 
-    answers, _ = run(batches, monkeypatch)
+    answers = answers_of(recognizer("f", PREPARED, LABELS), batches)
 
-    assert [[row and row[0]["label"] for row in batch] for batch in answers] == [
-        ["yield", None, None],
+    assert best_of(answers) == ["yield", None, None, "yield"]
+
+
+def test_a_picture_is_bytes_or_a_struct_or_a_path(loads: list[Any], tmp_path: Path) -> None:
+    (tmp_path / "sign.jpg").write_bytes(photo(1))
+    pixels = np.zeros((5, 7, 3), np.uint8)
+    structs = pa.array([struct(pixels), None], IMAGE_STORAGE)
+    paths = pa.array([str(tmp_path / "sign.jpg"), str(tmp_path / "none.jpg"), None])
+    recognize = recognizer("f", PREPARED, LABELS)
+
+    assert best_of(answers_of(recognize, [pa.array([photo(1)])])) == ["yield"]
+    assert best_of(answers_of(recognize, [structs])) == ["yield", None]
+    assert best_of(answers_of(recognize, [paths])) == ["yield", None, None]
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.list_(pa.uint8()), pa.struct([("a", pa.int8())])])
+def test_what_can_be_no_picture_is_refused_clearly(kind: Any, loads: list[Any]) -> None:
+    with pytest.raises(TypeError) as caught:
+        answers_of(recognizer("f", PREPARED, LABELS), [pa.nulls(1, kind)])
+
+    assert str(caught.value) == (
+        "f(image): image must be BINARY (an encoded picture), Spark's image struct, or STRING "
+        f"(the path or URI of a picture), not {kind}"
+    )
+
+
+def test_details_say_whose_answer_it_is_and_why_there_is_none(loads: list[Any]) -> None:
+    images = pa.array([photo(1), b"no picture", None], pa.binary())
+
+    good, bad, none = answers_of(detailing("f_detail", PREPARED, LABELS, "7"), [images])
+
+    assert (good["objects"][0]["label"], good["model_version"], good["error"]) == (
+        "yield",
+        "7",
+        None,
+    )
+    assert (bad["objects"], bad["model_version"]) == (None, "7")
+    assert "NOT_AN_IMAGE" in bad["error"]
+    assert none is None
+
+
+def test_top_answers_as_many_objects_as_each_row_asks_for(loads: list[Any]) -> None:
+    images = pa.array([photo(1), photo(2), photo(3), photo(4), None, b"no picture"], pa.binary())
+    counts = pa.array([1, 2, 99, None, 1, 1], pa.int32())
+
+    answers = answers_of(topping("f_top", PREPARED, LABELS), [(images, counts)])
+
+    assert [row and [item["label"] for item in row] for row in answers] == [
         ["yield"],
+        ["yield", "stop"],
+        ["yield", "stop", "left"],
+        *(None, None, None),
     ]
 
 
-@pytest.mark.parametrize("kind", [pa.string(), pa.int64(), pa.list_(pa.uint8())])
-def test_another_type_than_binary_is_refused_clearly(
-    kind: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("counts", "error", "text"),
+    [
+        (pa.array([0]), ValueError, "f_top(image, k): k must be 1 or more, not 0"),
+        (pa.array([-3]), ValueError, "f_top(image, k): k must be 1 or more, not -3"),
+        (pa.array(["2"]), TypeError, "f_top(image, k): k must be a whole number, not string"),
+        (pa.array([1.0]), TypeError, "f_top(image, k): k must be a whole number, not double"),
+    ],
+)
+def test_a_wrong_count_is_refused_clearly(
+    counts: pa.Array, error: type[Exception], text: str, loads: list[Any]
 ) -> None:
-    with pytest.raises(TypeError) as caught:
-        run([pa.nulls(1, kind)], monkeypatch)
+    with pytest.raises(error) as caught:
+        answers_of(topping("f_top", PREPARED, LABELS), [(pa.array([photo(1)]), counts)])
 
-    assert str(caught.value) == (
-        f"f(image): image must be BINARY, the bytes of an encoded picture, not {kind}"
+    assert str(caught.value) == text
+
+
+@given(
+    st.lists(
+        st.tuples(st.none() | st.just([0.5, 0.25, 0.125]), st.none() | st.integers(1, 5)),
+        max_size=20,
     )
+)
+def test_the_first_objects_are_those_of_python_slices(rows: list[tuple[Any, Any]]) -> None:
+    scores = [row and np.array(row, np.float32) for row, _ in rows]
+    counts = [count for _, count in rows]
+    ranked = rank(scores, LABELS)
+
+    found = first_objects(ranked, counts).to_pylist()
+
+    assert found == [
+        None if count is None or answer is None else answer[:count]
+        for answer, count in zip(ranked.to_pylist(), counts, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("field", ["function", "pipeline", "view"])

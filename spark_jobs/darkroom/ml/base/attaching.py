@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from darkroom.contract import ConfigError
-from darkroom.ml.answers import ArrowFunction
+from darkroom.ml.answers import ArrowFunction, PairFunction
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -93,6 +93,18 @@ def as_udf(session: SparkSession, function: ArrowFunction, kind: DataType | str)
         return function(arrays)
 
     # PySpark warns of the very argument that its stubs demand: the annotations say it better.
+    return arrow_udf(run, kind)  # type: ignore[call-overload]
+
+
+def as_udf_of_two(session: SparkSession, function: PairFunction, kind: DataType | str) -> Any:
+    """Like `as_udf`, for a function over two columns."""
+    from pyspark.sql.pandas.functions import arrow_udf
+
+    session.conf.set(COLUMNAR_INPUT, "false")
+
+    def run(arrays: Iterator[tuple[pa.Array, pa.Array]]) -> Iterator[pa.Array]:
+        return function(arrays)
+
     return arrow_udf(run, kind)  # type: ignore[call-overload]
 
 

@@ -1,0 +1,1 @@
+"""The page *Darkroom* of Airflow: every pipeline's champion, challenger, open questions, ledger."""

@@ -1,0 +1,186 @@
+"""What Airflow's database and the workspace say of the pipelines that a user may see."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from airflow.api_fastapi.app import API_ROOT_PATH, get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from airflow.models.dag import DagModel
+from airflow.models.hitl import HITLDetail
+from airflow.models.taskinstance import TaskInstance
+from airflow.utils.state import TaskInstanceState
+from sqlalchemy import select
+
+from darkroom.contract import PipelineConfig, Workspace
+from darkroom_airflow.operators.entrypoint import workspace
+from darkroom_airflow.pipelines import load_pipelines
+
+if TYPE_CHECKING:
+    from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+    from sqlalchemy.orm import Session
+
+TRAINING: Final = "_training"
+PROMOTION: Final = "_promotion"
+"""Behind a pipeline's name: the DAG that decides who sees it, and the one that asks people."""
+
+SHOWN_ROWS: Final = 10
+_WAITING: Final = (TaskInstanceState.AWAITING_INPUT, TaskInstanceState.DEFERRED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What a person is asked in Airflow, and has not answered.
+
+    Attributes:
+        subject: The question.
+        since: When it was asked.
+        link: Path of the page where it is answered.
+        assigned: Names of who may answer; empty for everybody who may answer at all.
+    """
+
+    subject: str
+    since: datetime
+    link: str
+    assigned: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A row of the ledger.
+
+    Attributes:
+        at: When, as the ledger has it.
+        action: What kind of change.
+        from_version: The champion before, if any.
+        to_version: The champion after.
+        who: Who asked for it or approved it.
+        why: Their reason.
+    """
+
+    at: datetime
+    action: str
+    from_version: str | None
+    to_version: str
+    who: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """One pipeline, as far as this machine knows it.
+
+    Attributes:
+        config: Its file's content.
+        questions: What is open, oldest first.
+        changes: The newest rows of the ledger, newest first.
+        problem: Why the ledger cannot be shown, or None.
+        training: Path of the training DAG's page.
+    """
+
+    config: PipelineConfig
+    questions: tuple[Question, ...]
+    changes: tuple[Change, ...]
+    problem: str | None
+    training: str
+
+
+def known_pipelines(user: BaseUser, session: Session) -> list[Known]:
+    """The pipelines whose training DAG the user may read.
+
+    Args:
+        user: Who looks.
+        session: Of Airflow's database.
+    """
+    readable = get_auth_manager().get_authorized_dag_ids(user=user, method="GET", session=session)
+    configs = [
+        pipeline.config
+        for pipeline in load_pipelines().valid
+        if f"{pipeline.name}{TRAINING}" in readable
+    ]
+    return [_known(config, user, session) for config in configs]
+
+
+def _known(config: PipelineConfig, user: BaseUser, session: Session) -> Known:
+    asking = f"{config.name}{PROMOTION}"
+    changes, problem = ledger_of(workspace(), config.name)
+    return Known(
+        config=config,
+        questions=_questions(asking, session) if _may_see(asking, user) else (),
+        changes=changes,
+        problem=problem,
+        training=page_of("dags", f"{config.name}{TRAINING}"),
+    )
+
+
+def page_of(*parts: str) -> str:
+    """Path of a page of Airflow's."""
+    return API_ROOT_PATH + "/".join(quote(part, safe="") for part in parts)
+
+
+def ledger_of(place: Workspace, pipeline: str) -> tuple[tuple[Change, ...], str | None]:
+    """Reads the copy of the ledger that the stages leave.
+
+    Returns:
+        The newest rows, newest first, and what is wrong with the file, if anything is.
+    """
+    try:
+        rows = json.loads(place.ledger(pipeline).read_text())
+        return tuple(_change(row) for row in rows[:SHOWN_ROWS]), None
+    except FileNotFoundError:
+        return (), None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return (), f"The ledger's copy cannot be read ({type(error).__name__})."
+
+
+def _change(row: Mapping[str, Any]) -> Change:
+    before = row["from_version"]
+    return Change(
+        at=datetime.fromisoformat(row["at"]),
+        action=str(row.get("action", "promote")),
+        from_version=None if before is None else str(before),
+        to_version=str(row["to_version"]),
+        who=str(row["who"]),
+        why=str(row["why"]),
+    )
+
+
+def _may_see(dag_id: str, user: BaseUser) -> bool:
+    team = DagModel.get_team_name(dag_id)
+    return get_auth_manager().is_authorized_dag(
+        method="GET",
+        access_entity=DagAccessEntity.HITL_DETAIL,
+        details=DagDetails(id=dag_id, team_name=team),
+        user=user,
+    )
+
+
+def _questions(dag_id: str, session: Session) -> tuple[Question, ...]:
+    found = session.execute(
+        select(HITLDetail, TaskInstance)
+        .join(TaskInstance, HITLDetail.ti_id == TaskInstance.id)
+        .where(
+            TaskInstance.dag_id == dag_id,
+            TaskInstance.state.in_(_WAITING),
+            HITLDetail.responded_at.is_(None),
+        )
+        .order_by(HITLDetail.created_at)
+    )
+    return tuple(
+        Question(
+            subject=asked.subject,
+            since=asked.created_at,
+            link=page_of(
+                *("dags", task.dag_id, "runs", task.run_id, "tasks", task.task_id),
+                *(("mapped", str(task.map_index)) if task.map_index >= 0 else ()),
+                "required_actions",
+            ),
+            assigned=tuple(user["name"] for user in asked.assigned_users),
+        )
+        for asked, task in found
+    )

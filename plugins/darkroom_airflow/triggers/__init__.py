@@ -1,0 +1,1 @@
+"""What waiting tasks wait for."""

@@ -1,0 +1,25 @@
+"""The ledger's newest rows as a small file, for the pages of Airflow, which read no tables."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from darkroom.contract.workspace import write_atomically
+from darkroom.registry.ledger import Ledger
+
+ROWS: Final = 50
+
+
+def copy_ledger(ledger: Ledger, file: Path) -> None:
+    """Writes the newest rows, newest first; to be called after every change of the ledger.
+
+    Args:
+        ledger: What to copy.
+        file: Takes a JSON list of mappings; times are in ISO 8601 with their offset.
+    """
+    rows = [asdict(entry) for entry in reversed(ledger.entries()[-ROWS:])]
+    text = json.dumps(rows, indent=2, default=lambda moment: moment.isoformat())
+    write_atomically(file, text + "\n")

@@ -1,0 +1,63 @@
+"""Looks at Airflow as a person with a browser does, and as one who may only look."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from local_stack import credentials
+from tests.integration.airflow_env.conftest import Up
+
+PAGE = "/darkroom/"
+BROWSER = {"Accept": "text/html"}
+
+
+class Visitor:
+    """A user of Airflow's, signed in."""
+
+    def __init__(self, up: Up, user: str) -> None:
+        """Args: up: the stack; user: who visits."""
+        self._base = up.url("Airflow")
+        password = credentials.passwords(up.layout)[user]
+        signed_in = httpx.post(
+            f"{self._base}/auth/token", json={"username": user, "password": password}
+        )
+        self._token = signed_in.raise_for_status().json()["access_token"]
+
+    def page(self) -> str:
+        """The page of all pipelines, with the cookie that a browser has after signing in."""
+        answer = httpx.get(
+            f"{self._base}{PAGE}", headers=BROWSER, cookies={"_token": self._token}, timeout=30
+        )
+        return answer.raise_for_status().text
+
+    def call(self, method: str, path: str, body: dict[str, Any]) -> int:
+        """Asks Airflow's REST API to do something; returns its code."""
+        headers = {"Authorization": f"Bearer {self._token}"}
+        answer = httpx.request(
+            method, f"{self._base}/api/v2/{path}", json=body, headers=headers, timeout=30
+        )
+        return answer.status_code
+
+
+def register(up: Up, name: str, alias: str) -> None:
+    """Makes a version in the stack's MLflow, with an alias and a verdict nobody should trust."""
+    api = f"{up.url('MLflow')}/api/2.0/mlflow"
+    tags = [{"key": "darkroom.verdict", "value": "PASS"}]
+    version = {"name": name, "source": "s3://bucket/model", "tags": tags}
+    httpx.post(f"{api}/registered-models/create", json={"name": name})
+    made = httpx.post(f"{api}/model-versions/create", json=version).raise_for_status()
+    pointed = {"name": name, "alias": alias, "version": made.json()["model_version"]["version"]}
+    httpx.post(f"{api}/registered-models/alias", json=pointed).raise_for_status()
+
+
+def answer_path(dag: str, run: str) -> str:
+    """Of the REST API: where the question of a run is answered."""
+    return f"dags/{dag}/dagRuns/{quote(run, safe='')}/taskInstances/approve/-1/hitlDetails"
+
+
+def question_page(dag: str, run: str) -> str:
+    """Of Airflow's pages: where a person answers it."""
+    return f"/dags/{dag}/runs/{quote(run, safe='')}/tasks/approve/required_actions"
