@@ -31,6 +31,8 @@ class HeadKind(StrEnum):
     LOGISTIC_REGRESSION = "logistic_regression"
     LINEAR_SVM = "linear_svm"
     MLP = "mlp"
+    FINE_TUNE = "fine_tune"
+    """Trains the last layers of the backbone as well."""
 
 
 class SearchMethod(StrEnum):
@@ -74,6 +76,55 @@ class Range:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HalvingConfig:
+    """Successive halving of trials.
+
+    Attributes:
+        min_epochs: After so many epochs trials are compared for the first time.
+        factor: One of so many goes on, and until the next comparison to so many times the epochs.
+    """
+
+    min_epochs: int = 1
+    factor: int = 3
+
+    def __post_init__(self) -> None:
+        at_least("tuning.fine_tune.halving.min_epochs", self.min_epochs, 1)
+        at_least("tuning.fine_tune.halving.factor", self.factor, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuneConfig:
+    """What the head ``fine_tune`` tries; every list is a dimension of the search.
+
+    Attributes:
+        last_layers: How many layers with weights, counted from the backbone's end, are trained;
+            batch normalisations are not counted and stay as they are.
+        learning_rates: Of Adam; a list, or a `Range` to draw from.
+        batch_sizes: Images per step.
+        epochs: Passes over the images, at most.
+        patience: Epochs without a smaller loss on the fold before a training stops, which then
+            has the weights of its best epoch; None: no training stops early.
+        halving: Stops hopeless trials; None: all have all their epochs.
+    """
+
+    last_layers: tuple[int, ...] = (2,)
+    learning_rates: tuple[float, ...] | Range = (0.0001,)
+    batch_sizes: tuple[int, ...] = (32,)
+    epochs: tuple[int, ...] = (8,)
+    patience: int | None = 2
+    halving: HalvingConfig | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("last_layers", "batch_sizes", "epochs"):
+            values = getattr(self, name)
+            _listed(f"tuning.fine_tune.{name}", values)
+            for value in values:
+                at_least(f"tuning.fine_tune.{name}", value, 1)
+        if self.patience is not None:
+            at_least("tuning.fine_tune.patience", self.patience, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TuningConfig:
     """The cross-validated search for the head.
 
@@ -85,6 +136,7 @@ class TuningConfig:
         elastic_net_params: Shares of L1 in it (0..1) to try; of logistic regression alone.
         hidden_units: Widths of the hidden layer to try; of the MLP alone, which has 64 by default.
         learning_rates: Of the MLP alone, 0.001 by default.
+        fine_tune: Of the head ``fine_tune`` alone; None for its defaults.
         max_iterations: Upper bound of solver iterations per fit.
         search: One of `SearchMethod`.
         trials: How many to try with each backbone; None for a grid, which tries all.
@@ -98,6 +150,7 @@ class TuningConfig:
     elastic_net_params: tuple[float, ...] | Range = (0.0,)
     hidden_units: tuple[int, ...] | None = None
     learning_rates: tuple[float, ...] | Range | None = None
+    fine_tune: FineTuneConfig | None = None
     max_iterations: int = 100
     search: str = SearchMethod.GRID.value
     trials: int | None = None
@@ -129,6 +182,7 @@ class TuningConfig:
             "elastic_net_params": (HeadKind.LOGISTIC_REGRESSION, (0.0,)),
             "hidden_units": (HeadKind.MLP, None),
             "learning_rates": (HeadKind.MLP, None),
+            "fine_tune": (HeadKind.FINE_TUNE, None),
         }
         for name, (head, unset) in owned.items():
             value = getattr(self, name)
@@ -137,15 +191,20 @@ class TuningConfig:
                 raise ConfigError(f"tuning.{name}", value, remedy)
 
     def _check_values(self) -> None:
-        for name in ("reg_params", "elastic_net_params", "learning_rates"):
-            values = getattr(self, name)
+        spaces = {
+            f"tuning.{name}": getattr(self, name)
+            for name in ("reg_params", "elastic_net_params", "learning_rates")
+        }
+        if self.fine_tune is not None:
+            spaces["tuning.fine_tune.learning_rates"] = self.fine_tune.learning_rates
+        for name, values in spaces.items():
             if isinstance(values, Range):
-                self._check_range(f"tuning.{name}", values)
+                self._check_range(name, values)
                 values = (values.min, values.max)
             if values is not None:
-                _listed(f"tuning.{name}", values)
+                _listed(name, values)
                 for value in values:
-                    self._check_number(f"tuning.{name}", value)
+                    self._check_number(name, value)
         if self.hidden_units is not None:
             _listed("tuning.hidden_units", self.hidden_units)
             for width in self.hidden_units:
@@ -163,7 +222,7 @@ class TuningConfig:
         at_least(name, value, 0.0)
         if name == "tuning.elastic_net_params":
             share(name, value)
-        if name == "tuning.learning_rates" and value == 0:
+        if name.endswith(".learning_rates") and value == 0:
             raise ConfigError(name, value, "must be above 0, or nothing is learnt")
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from darkroom.contract.errors import MissingInputError
 from darkroom.contract.results import StageResult, StageStatus
@@ -142,9 +145,24 @@ def safe_name(name: str) -> str:
 
 def write_atomically(file: Path, text: str) -> None:
     """Writes a text file by rename: a killed writer leaves the old content."""
+    with replacing(file) as stream:
+        stream.write(text.encode())
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[IO[bytes]]:
+    """Opens a new file that takes the place of ``file`` once all of it is written.
+
+    Yields:
+        What to write to; after an exception the old content stands.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     handle, scratch = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    with os.fdopen(handle, "w") as stream:
-        stream.write(text)
-    os.chmod(scratch, 0o644)
-    os.replace(scratch, file)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+        os.chmod(scratch, 0o644)
+        os.replace(scratch, file)
+    except BaseException:
+        os.unlink(scratch)
+        raise

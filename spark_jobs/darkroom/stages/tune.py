@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from darkroom.backbones.catalog import Backbone, resolve
+from darkroom.backbones.model_formats import is_saved_model
 from darkroom.contract import (
+    ConfigError,
     DataError,
+    HeadKind,
     PipelineConfig,
     Stage,
     StageResult,
@@ -27,8 +31,9 @@ from darkroom.contract.tuning import TUNING_METRICS
 from darkroom.contract.workspace import write_atomically
 from darkroom.images import PIXEL_PATH_VERSION
 from darkroom.lake import Lake
-from darkroom.ml.engines import Engine, PreparedModel, prepare
-from darkroom.ml.inference import image_predictor
+from darkroom.ml.engines import Engine, PreparedModel, prepare, ship
+from darkroom.ml.inference import image_predictor, predict_images
+from darkroom.ml.training.folder import new_training_folder
 from darkroom.registry import lookup
 from darkroom.registry.package import ModelPackage, log_package, write_package
 from darkroom.registry.provenance import provenance
@@ -37,15 +42,21 @@ from darkroom.registry.versions import MODEL_DIGEST_TAG, SNAPSHOT_TAG, SPLITS_SN
 from darkroom.stages.run import StageRun
 from darkroom.tuning.charts import plot_trials
 from darkroom.tuning.data import FeatureSet, TrainData
-from darkroom.tuning.export import check_parity, import_keras_meanwhile, portable_model
-from darkroom.tuning.head import Head
+from darkroom.tuning.export import (
+    check_parity,
+    import_keras_meanwhile,
+    portable_model,
+    tuned_model,
+)
+from darkroom.tuning.head import Head, TunedNetwork
 from darkroom.tuning.results import ResultStore
+from darkroom.tuning.rows import Pictures
 from darkroom.tuning.search import Found, Trial, best_of, check_heads, search
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-TUNING_VERSION: Final = "3"
+TUNING_VERSION: Final = "4"
 """Part of the inputs: raise it when a change of the code changes the resulting model."""
 
 PARITY_IMAGES: Final = 100
@@ -92,11 +103,12 @@ def tune(
 
     Returns:
         Outputs: mlflow_run_id, model_uri, model_digest, labels, backbone, tried, head, reg_param,
-        elastic_net_param, hidden_units, learning_rate, metric, mean, std, trials, failed_trials,
-        parity.
+        elastic_net_param, hidden_units, learning_rate, last_layers, batch_size, epochs, stopped,
+        metric, mean, std, trials, failed_trials, parity.
 
     Raises:
-        ConfigError: MLFLOW_TRACKING_URI is not set.
+        ConfigError: MLFLOW_TRACKING_URI is not set, or a backbone is to be fine-tuned that is a
+            SavedModel or has fewer layers.
         DataError: The train images cannot be cross-validated or lack features, or are too many for
             a head, or a backbone is not the one of the features.
         DarkroomError: All trials failed, or the exported model does not agree with Spark's.
@@ -105,6 +117,7 @@ def tune(
     data.check()
     features = [_feature_set(run, name) for name in config.features.backbones]
     backbones = {one.backbone: _same_backbone(config, one) for one in features}
+    pictures = {name: _pictures(data, backbone, workspace) for name, backbone in backbones.items()}
     rows = [data.rows(one) for one in features]
     for one in rows:
         check_heads(one, config.tuning)
@@ -113,13 +126,13 @@ def tune(
     import_keras_meanwhile()
     store = ResultStore(workspace.trials(config.name))
     tell = _teller(run.folder.progress_file(Stage.TUNE))
-    searches = [search(one, config.tuning, store, tell) for one in rows]
+    searches = [search(one, config.tuning, store, tell, pictures[one.backbone]) for one in rows]
     trials = [trial for found in searches for trial in found.trials]
     _log_trials(tracked, data, features, trials)
     winner = best_of(searches)
     package = _export(data, winner, backbones[winner.best.backbone], workspace)
     prepared = prepare(package.model_file, workspace.engines, Engine(config.features.engine))
-    parity = _compare(data, winner, prepared)
+    parity = _compare(data, winner, prepared, workspace)
     uri = _log_model(tracked, data, winner.best, package)
     outputs = {
         "mlflow_run_id": tracked.id,
@@ -191,6 +204,20 @@ def _same_backbone(config: PipelineConfig, features: FeatureSet) -> Backbone:
     return backbone
 
 
+def _pictures(data: TrainData, backbone: Backbone, workspace: Workspace) -> Pictures | None:
+    """What fine-tuning needs, if it is among the heads."""
+    if HeadKind.FINE_TUNE not in data.config.tuning.heads:
+        return None
+    if is_saved_model(Path(backbone.name)):
+        remedy = f"{backbone.name}, a SavedModel, cannot be trained: save it as a .keras file"
+        raise ConfigError("tuning.heads", HeadKind.FINE_TUNE.value, remedy)
+    return Pictures(
+        frame=data.pictures(),
+        backbone_file=backbone.model_file(workspace.models),
+        folder=new_training_folder(workspace.scratch / "training"),
+    )
+
+
 def _export(
     data: TrainData, winner: Found, backbone: Backbone, workspace: Workspace
 ) -> ModelPackage:
@@ -207,21 +234,39 @@ def _export(
         "splits_snapshot": data.splits_snapshot,
         **asdict(provenance()),
     }
-    model = portable_model(backbone, _head(winner))
+    head = _head(winner)
+    model = portable_model(backbone, head) if isinstance(head, Head) else tuned_model(head)
     return write_package(model, metadata, workspace.models)
 
 
-def _compare(data: TrainData, winner: Found, prepared: PreparedModel) -> float:
-    """Runs the exported file on train images, and the fitted head on their features."""
-    images = _parity_images(data, winner)
-    vectors = winner.fits.vectors(list(images))
+def _compare(
+    data: TrainData, winner: Found, prepared: PreparedModel, workspace: Workspace
+) -> float:
+    """Runs the exported file on train images, and in Spark what was fitted."""
     head = _head(winner)
-    expected = [head.probabilities(vectors[one][np.newaxis])[0] for one in images]
+    if isinstance(head, Head):
+        images = _parity_images(data, winner)
+        vectors = winner.fits.vectors(list(images))
+        expected = [head.probabilities(vectors[one][np.newaxis])[0] for one in images]
+    else:
+        images, expected = _answers_in_spark(data, head, workspace)
     answers = image_predictor(prepared)(list(images.values()))
     return check_parity([answer.value for answer in answers], expected, list(images))
 
 
-def _head(winner: Found) -> Head:
+def _answers_in_spark(
+    data: TrainData, network: TunedNetwork, workspace: Workspace
+) -> tuple[Mapping[str, bytes], list[NDArray[np.float64]]]:
+    """The first train images by id, and what Keras answers to them in Spark's workers."""
+    frame = data.pictures().orderBy(c.IMAGE_ID).limit(PARITY_IMAGES).select(c.IMAGE_ID, c.IMAGE)
+    images = {row[c.IMAGE_ID]: bytes(row[c.IMAGE]) for row in frame.collect()}
+    prepared = ship(data.spark, prepare(network.file, workspace.engines, Engine.TENSORFLOW))
+    rows = predict_images(frame, prepared, image_col=c.IMAGE, output_col=c.VECTOR).collect()
+    answers = {row[c.IMAGE_ID]: np.array(row[c.VECTOR]) for row in rows}
+    return images, [answers[one] for one in images]
+
+
+def _head(winner: Found) -> Head | TunedNetwork:
     assert winner.head is not None  # `best_of` answers no failed trial.
     return winner.head
 
@@ -277,12 +322,18 @@ def _trial_record(data: TrainData, trial: Trial, read: Sequence[Snapshot]) -> Tr
         for name in TUNING_METRICS
     }
     means = {f"mean_{trial.metric}": {0: trial.mean}, f"std_{trial.metric}": {0: trial.std}}
+    curves = {
+        f"fold_{fold}/{name}": dict(enumerate(values, start=1))
+        for fold, fit in good.items()
+        for name, values in fit.history.items()
+    }
     return TrialRecord(
         key=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
         name=f"{trial.backbone} {trial.point}",
         params={key: str(value) for key, value in params.items()},
         metrics={
             **by_fold,
+            **curves,
             **({} if trial.error else means),
             "fit_seconds": {fold: fit.seconds for fold, fit in good.items()},
         },
@@ -309,7 +360,12 @@ def _as_output(trial: Trial) -> dict[str, Any]:
     tried = {"tried": str(trial.point), **trial.point._asdict(), "seconds": trial.seconds}
     if trial.error:
         return {**known, **tried, "error": trial.error}
-    scores = {"scores": list(trial.scores), "mean": trial.mean, "std": trial.std}
+    scores = {
+        "scores": list(trial.scores),
+        "mean": trial.mean,
+        "std": trial.std,
+        "stopped": trial.stopped,
+    }
     return {**known, **tried, **scores}
 
 

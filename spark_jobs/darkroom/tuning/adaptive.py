@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from darkroom.contract import Range, TuningConfig
+from darkroom.contract import HeadKind, Range, TuningConfig
 from darkroom.tuning.points import Point, Space, spaces
 
 if TYPE_CHECKING:
@@ -65,8 +65,11 @@ def _tell(study: Study, config: TuningConfig, point: Point, worth: float) -> Non
         optuna.create_trial(
             state=state,
             value=None if failed else worth,
-            params={name: getattr(point, name) for name in drawn_from},
-            distributions={name: _distribution(space) for name, space in drawn_from.items()},
+            params={_asked_as(point.head, name): getattr(point, name) for name in drawn_from},
+            distributions={
+                _asked_as(point.head, name): _distribution(space)
+                for name, space in drawn_from.items()
+            },
         )
     )
 
@@ -75,11 +78,18 @@ def _asked(trial: Trial, config: TuningConfig) -> Point:
     head = str(trial.suggest_categorical("head", config.heads))
     values: dict[str, Any] = {}
     for name, space in spaces(head, config).items():
+        asked_as = _asked_as(head, name)
         if isinstance(space, Range):
-            values[name] = trial.suggest_float(name, space.min, space.max, log=space.log)
+            values[name] = trial.suggest_float(asked_as, space.min, space.max, log=space.log)
         else:
-            values[name] = trial.suggest_categorical(name, space)
+            values[name] = trial.suggest_categorical(asked_as, space)
     return Point(head=head, **values)
+
+
+def _asked_as(head: str, name: str) -> str:
+    """Optuna's name of a field: two heads may have one from different spaces."""
+    is_own = head == HeadKind.FINE_TUNE and name != "head"
+    return f"{head}.{name}" if is_own else name
 
 
 def _distribution(space: Space) -> Any:

@@ -110,6 +110,13 @@ class TrainData:
             ),
         )
 
+    def pictures(self) -> DataFrame:
+        """The train images: image_id, label_index (double), fold (int), image (binary)."""
+        images = self._images.select(c.IMAGE_ID, c.IMAGE)
+        return numbered(
+            self._rows.join(images, c.IMAGE_ID), self.labels, self.config.tuning, c.IMAGE
+        )
+
     def encoded_images(self) -> Iterator[Mapping[str, bytes]]:
         """Id and bytes of every image in any split, a few at a time, read on the driver."""
         batches = self.lake.batches(

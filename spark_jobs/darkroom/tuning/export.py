@@ -15,7 +15,7 @@ from darkroom.contract import DarkroomError
 if TYPE_CHECKING:
     import keras
 
-    from darkroom.tuning.head import Head
+    from darkroom.tuning.head import Head, TunedNetwork
 
 PARITY_TOLERANCE = 1e-4
 """Largest difference of a probability between the exported model and the Spark pipeline."""
@@ -65,6 +65,13 @@ def portable_model(backbone: Network, head: Head) -> keras.Model:
         inputs = _dense(inputs, head.hidden_kernel, head.hidden_bias, "relu", "hidden")
     answers = _dense(inputs, head.kernel, head.bias, "softmax", "probabilities")
     return keras.Model(pixels, answers, name="darkroom")
+
+
+def tuned_model(network: TunedNetwork) -> keras.Model:
+    """Reads a network that was trained whole; the same model as `portable_model` makes."""
+    keras = import_keras()
+    keras.utils.clear_session()
+    return keras.saving.load_model(network.file, compile=False)
 
 
 def _dense(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darkroom.contract import TuningConfig, class_and_text
-from darkroom.tuning.head import Head
+from darkroom.tuning.head import Head, TunedNetwork
 from darkroom.tuning.points import Point
 from darkroom.tuning.results import FitResult, ResultStore, content_key
 from darkroom.tuning.rows import TrainRows
@@ -84,7 +84,7 @@ class Fits(Protocol):
     def run(self, fits: Sequence[Fit]) -> Results:
         """Fits and stores; a fit that fails has a result that says why."""
 
-    def refit(self, point: Point) -> Head:
+    def refit(self, point: Point) -> Head | TunedNetwork:
         """Fits a head on all rows."""
 
     def vectors(self, image_ids: Sequence[str]) -> Mapping[str, NDArray[np.float32]]:

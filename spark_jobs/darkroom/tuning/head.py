@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,6 +50,18 @@ class Head:
             inputs = np.maximum(inputs @ self.hidden_kernel + self.hidden_bias, 0.0)
         logits: NDArray[np.float64] = inputs @ self.kernel + self.bias
         return logits
+
+
+@dataclass(frozen=True)
+class TunedNetwork:
+    """A backbone and its head, trained together.
+
+    Attributes:
+        file: Keras file of the network: from ``pixels`` (batch, height, width, 3) float32 RGB in
+            0-255 to probabilities (batch, classes) float32.
+    """
+
+    file: Path
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from darkroom.contract import HeadKind, Range, TuningConfig
+from darkroom.contract.tuning import FineTuneConfig
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -33,14 +34,20 @@ class Point(NamedTuple):
         elastic_net_param: Share of L1 in it, 0-1.
         head: One of `HeadKind`.
         hidden_units: Width of an MLP's hidden layer; 0 for other heads.
-        learning_rate: Of an MLP; 0 for other heads.
+        learning_rate: Of an MLP and of fine-tuning; 0 for other heads.
+        last_layers: How many of the backbone's layers fine-tuning trains; 0 for other heads.
+        batch_size: Of fine-tuning; 0 for other heads.
+        epochs: Of fine-tuning, at most; 0 for other heads.
     """
 
-    reg_param: float
+    reg_param: float = 0.0
     elastic_net_param: float = 0.0
     head: str = HeadKind.LOGISTIC_REGRESSION.value
     hidden_units: int = 0
     learning_rate: float = 0.0
+    last_layers: int = 0
+    batch_size: int = 0
+    epochs: int = 0
 
     @property
     def has_l1(self) -> bool:
@@ -49,6 +56,11 @@ class Point(NamedTuple):
 
     def __str__(self) -> str:
         """What tells it from other points of its head, in few words."""
+        if self.head == HeadKind.FINE_TUNE:
+            return (
+                f"{self.head} layers={self.last_layers} rate={self.learning_rate:g} "
+                f"batch={self.batch_size} epochs={self.epochs}"
+            )
         words = [f"regParam={self.reg_param:g}"]
         if self.head == HeadKind.LOGISTIC_REGRESSION:
             return " ".join([*words, f"l1={self.elastic_net_param:g}"])
@@ -59,6 +71,14 @@ class Point(NamedTuple):
 
 def spaces(head: str, config: TuningConfig) -> Mapping[str, Space]:
     """What a head's points are taken from, by the names of a `Point`'s fields."""
+    if head == HeadKind.FINE_TUNE:
+        own = config.fine_tune or FineTuneConfig()
+        return {
+            "last_layers": own.last_layers,
+            "learning_rate": own.learning_rates,
+            "batch_size": own.batch_sizes,
+            "epochs": own.epochs,
+        }
     found: dict[str, Space] = {"reg_param": config.reg_params}
     if head == HeadKind.LOGISTIC_REGRESSION:
         found["elastic_net_param"] = config.elastic_net_params

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from darkroom.contract.workspace import write_atomically
+from darkroom.contract.workspace import replacing, write_atomically
 from darkroom.tuning.head import Head
 
 FITS_VERSION: Final = 1
@@ -32,11 +30,17 @@ class FitResult:
         scores: Score of the fold per metric; empty for a failed fit.
         seconds: How long it took.
         error: Why it failed, one line; None if it did not.
+        history: Of a network: by metric one value per epoch, ``val_`` before those of the fold.
+        epochs: Of a network: how many its weights have seen; with early stopping up to the best.
+        stopped: Of a network: whether it had to stop because others were better.
     """
 
     scores: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     error: str | None = None
+    history: Mapping[str, list[float]] = field(default_factory=dict)
+    epochs: int = 0
+    stopped: bool = False
 
 
 def content_key(**parts: Any) -> str:
@@ -81,12 +85,17 @@ class ResultStore:
     def put_head(self, key: str, head: Head) -> None:
         """Stores a head so that a reader sees all of it or none."""
         file = self._file(key, "npz")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-        with os.fdopen(handle, "wb") as stream:
-            arrays = {name: value for name, value in vars(head).items() if value is not None}
+        arrays = {name: value for name, value in vars(head).items() if value is not None}
+        with replacing(file) as stream:
             np.savez(stream, **arrays)
-        os.replace(scratch, file)
+
+    def network(self, key: str) -> Path:
+        """File of a network that was trained on all rows; there is none before that."""
+        return self._file(key, "keras")
+
+    def checkpoint(self, key: str) -> Path:
+        """File that a network's training goes on from; it goes when the training is over."""
+        return self._file(key, "checkpoint")
 
     def _file(self, key: str, suffix: str) -> Path:
         return self.folder / key[:2] / f"{key}.{suffix}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from darkroom.contract import TuningConfig
@@ -37,22 +38,40 @@ class TrainRows:
     identity: str
 
 
-def numbered(rows: DataFrame, labels: Sequence[str], config: TuningConfig) -> DataFrame:
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """What fine-tuning needs besides the rows of a search.
+
+    Attributes:
+        frame: image_id, label_index (double), fold (int), image (binary) of the train images.
+        backbone_file: Keras file of the backbone; every worker must see it.
+        folder: A new folder for decoded images and networks; every worker must see it.
+    """
+
+    frame: DataFrame
+    backbone_file: Path
+    folder: Path
+
+
+def numbered(
+    rows: DataFrame, labels: Sequence[str], config: TuningConfig, content: str = c.VECTOR
+) -> DataFrame:
     """Turns labels into numbers and groups into folds.
 
     Args:
-        rows: image_id, group_id, label, vector (array<float>).
+        rows: image_id, group_id, label, and a column ``content``.
         labels: Every class name; a class's number is its place here.
         config: Folds and seed.
+        content: What is trained on: vector (array<float>), or image (binary).
 
     Returns:
-        image_id, label_index (double), fold (int), vector.
+        image_id, label_index (double), fold (int), and the column ``content``.
     """
     return rows.select(
         c.IMAGE_ID,
         _position_in(labels, c.LABEL).alias(TRUTH),
         fold_column(config.folds, config.seed).alias(FOLD),
-        c.VECTOR,
+        content,
     )
 
 

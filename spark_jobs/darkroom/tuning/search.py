@@ -12,12 +12,13 @@ from darkroom.contract import DarkroomError, DataError, HeadKind, SearchMethod, 
 from darkroom.contract.tuning import worth
 from darkroom.tuning.adaptive import adaptive_points
 from darkroom.tuning.fits import Fit, Fits, Results
-from darkroom.tuning.head import Head
+from darkroom.tuning.head import Head, TunedNetwork
 from darkroom.tuning.matrix import MEBIBYTE, matrix_bytes, matrix_limit
+from darkroom.tuning.network_fits import NetworkFits
 from darkroom.tuning.points import Point, grid, planned, random_points
 from darkroom.tuning.progress import State, watched
 from darkroom.tuning.results import FitResult, ResultStore
-from darkroom.tuning.rows import TrainRows
+from darkroom.tuning.rows import Pictures, TrainRows
 from darkroom.tuning.spark_fits import SparkFits
 from darkroom.tuning.task_fits import TaskFits
 
@@ -68,6 +69,22 @@ class Trial:
         return statistics.pstdev(self.scores) if self.scores else math.nan
 
     @property
+    def stopped(self) -> bool:
+        """Whether it had to stop before its last epoch because others were better."""
+        return any(fit.stopped for fit in self.fits)
+
+    @property
+    def curve(self) -> tuple[float, ...]:
+        """Of a network: mean over the folds of their loss, by epoch; as long as the longest.
+
+        A fold whose training has stopped early keeps its last value.
+        """
+        losses = [fit.history["val_loss"] for fit in self.fits if "val_loss" in fit.history]
+        longest = max(map(len, losses), default=0)
+        padded = [[*loss, *[loss[-1]] * (longest - len(loss))] for loss in losses]
+        return tuple(statistics.fmean(values) for values in zip(*padded, strict=True))
+
+    @property
     def seconds(self) -> float:
         """Time of all its fits."""
         return sum(fit.seconds for fit in self.fits)
@@ -85,13 +102,13 @@ class Found:
     Attributes:
         trials: All trials, in the order in which they were chosen.
         best: The one with the best mean.
-        head: Its parameters, fitted on all rows; None where all trials have failed.
+        head: It fitted on all rows; None where all trials have failed.
         fits: What fitted it; still knows the rows' vectors.
     """
 
     trials: tuple[Trial, ...]
     best: Trial
-    head: Head | None
+    head: Head | TunedNetwork | None
     fits: Fits
 
 
@@ -100,6 +117,7 @@ def search(
     config: TuningConfig,
     store: ResultStore,
     tell: Callable[[str], None] = log.info,
+    pictures: Pictures | None = None,
 ) -> Found:
     """Tries the points of the configuration and refits the best on all rows.
 
@@ -111,6 +129,7 @@ def search(
         config: Space, folds, metric.
         store: Results of fits.
         tell: Is told now and then how far the search is, one line.
+        pictures: What fine-tuning needs besides; None where the heads are of features alone.
 
     Returns:
         All trials and the fitted winner; failed trials say why.
@@ -121,12 +140,13 @@ def search(
         DarkroomError: The winner could not be fitted on all rows.
     """
     check_heads(rows, config)
-    searching = _Searching(rows, config, store, tell)
+    searching = _Searching(rows, config, store, tell, pictures)
     try:
         while points := _next_points(config, searching.trials):
             searching.try_all(points)
         trials = searching.trials
-        best = max(trials, key=lambda trial: trial.worth)
+        # One that had to stop wins only if all others have failed since.
+        best = max(trials, key=lambda trial: (not trial.error and not trial.stopped, trial.worth))
         way = searching.way_of(best.point)
         head = None if best.error else way.refit(best.point)
     finally:
@@ -144,7 +164,7 @@ def check_heads(rows: TrainRows, config: TuningConfig) -> None:
     if matrix_bytes(rows.images, rows.width) <= limit:
         return
     for head in config.heads:
-        if head != HeadKind.LOGISTIC_REGRESSION:
+        if head not in (HeadKind.LOGISTIC_REGRESSION, HeadKind.FINE_TUNE):
             raise DataError(
                 f"{_size(rows)}, are more than the {_mebibytes(limit)} that a task may hold, and "
                 f"{head} is fitted in one: raise spark.driver.memory and spark.executor.memory, "
@@ -189,6 +209,7 @@ class _Searching:
         config: TuningConfig,
         store: ResultStore,
         tell: Callable[[str], None],
+        pictures: Pictures | None,
     ) -> None:
         self.trials: list[Trial] = []
         self._rows = rows
@@ -197,22 +218,31 @@ class _Searching:
         self._known: Results = {}
         self._by_task = TaskFits(rows, config, store)
         self._by_spark = SparkFits(rows, config, store)
+        self._by_network = NetworkFits(rows, config, store, pictures) if pictures else None
         self._limit = matrix_limit(rows.frame.sparkSession)
         self._told: set[str] = set()
 
     def way_of(self, point: Point) -> Fits:
         """Who fits a point; says so, and why, in the log."""
+        if point.head == HeadKind.FINE_TUNE:
+            assert self._by_network is not None  # The stage has given the pictures.
+            return self._say(
+                f"{self._rows.backbone}: each network is one Spark task", self._by_network
+            )
         what, limit = _size(self._rows), _mebibytes(self._limit)
         if matrix_bytes(self._rows.images, self._rows.width) > self._limit:
-            return self._say(f"{what}, more than the {limit} of a task: Spark ML fits", False)
+            return self._say(
+                f"{what}, more than the {limit} of a task: Spark ML fits", self._by_spark
+            )
         if point.has_l1:
-            return self._say(f"{what}: Spark ML fits what has L1", False)
-        return self._say(f"{what}, at most {limit}: each fit is one Spark task", True)
+            return self._say(f"{what}: Spark ML fits what has L1", self._by_spark)
+        return self._say(f"{what}, at most {limit}: each fit is one Spark task", self._by_task)
 
     def try_all(self, points: Sequence[Point]) -> None:
         """Fits what is not known yet, way by way."""
         ways = {point: self.way_of(point) for point in points}
-        for way in dict.fromkeys(ways.values()):
+        # Networks first: what cannot be fine-tuned is said before anything is fitted.
+        for way in sorted(dict.fromkeys(ways.values()), key=lambda w: w is not self._by_network):
             self._run(way, [point for point in points if ways[point] is way])
         self.trials += [self._trial(point, self._known) for point in points]
 
@@ -220,6 +250,8 @@ class _Searching:
         """Lets go of what the workers hold."""
         self._by_task.close()
         self._by_spark.close()
+        if self._by_network is not None:
+            self._by_network.close()
 
     def _run(self, way: Fits, points: Sequence[Point]) -> None:
         fits = [Fit(point, fold) for point in points for fold in range(self._config.folds)]
@@ -268,11 +300,11 @@ class _Searching:
                 f"{self._rows.backbone}: run featurize again with --force"
             )
 
-    def _say(self, words: str, by_task: bool) -> Fits:
+    def _say(self, words: str, way: Fits) -> Fits:
         if words not in self._told:
             log.info("%s", words)
             self._told.add(words)
-        return self._by_task if by_task else self._by_spark
+        return way
 
 
 def _size(rows: TrainRows) -> str:

@@ -315,6 +315,46 @@ def test_a_worker_that_is_killed_costs_no_other_training(frame: DataFrame, tmp_p
     assert len(list(marks.iterdir())) == 1 + 3
 
 
+@pytest.mark.long
+def test_a_training_whose_worker_is_killed_goes_on_at_the_epoch_after_the_last(
+    frame: DataFrame, tmp_path: Path, cache: Path
+) -> None:
+    diary = tmp_path / "diary"
+
+    def watched() -> Any:
+        import keras
+
+        def live(epoch: int, logs: object) -> None:
+            with diary.open("a") as lines:
+                lines.write(f"{os.getpid()} {epoch}\n")
+            # In the midst of the fourth epoch, the first time that it comes so far.
+            if diary.read_text().count(" 3\n") == 1 and epoch == 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        class Watched(keras.Sequential):  # type: ignore[misc]
+            def fit(self, *args: Any, callbacks: Any, **rest: Any) -> Any:
+                watcher = keras.callbacks.LambdaCallback(on_epoch_begin=live)
+                return super().fit(*args, callbacks=[watcher, *callbacks], **rest)
+
+        return Watched([keras.Input((8, 8, 3)), *colours.network().layers])
+
+    fit = {"batch_size": 8, "epochs": 6}
+    killed = estimator(modelFn=watched, kerasFitParams=fit).fit(frame)
+    lines = [line.split() for line in diary.read_text().splitlines()]
+    assert [int(epoch) for _, epoch in lines] == [0, 1, 2, 3, 3, 4, 5]
+    assert lines[3][0] != lines[4][0]
+    assert not list(cache.rglob("*.npz"))
+
+    whole = estimator(kerasFitParams=fit).fit(frame)
+    assert killed.history == whole.history
+    for ours, theirs in zip(
+        colours.weights_of(killed.getModelFile()),
+        colours.weights_of(whole.getModelFile()),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [

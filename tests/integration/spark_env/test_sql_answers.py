@@ -130,46 +130,46 @@ def test_companions_tell_the_version_and_the_first_objects(colours: House) -> No
 def test_the_challenger_and_an_earlier_version_answer_beside_the_champion(
     spark: SparkSession, mlflow_uri: str, tmp_path: Path
 ) -> None:
-    colours = House(spark, tmp_path, mlflow_uri, config("waiting"))
-    colours.add_images({"red/1.png": picture("red", "PNG")})
-    colours.crown(1)
-    colours.deploy("d1")
+    house = House(spark, tmp_path, mlflow_uri, config("waiting"))
+    house.add_images({"red/1.png": picture("red", "PNG")})
+    house.crown(1)
+    house.deploy("d1")
     sql = "SELECT {}(image).model_version AS v, {}(image).objects[0].probability AS p FROM {}"
 
     def answer_of(function: str) -> tuple[str, Any]:
         name = f"{function}_detail"
-        (row,) = colours.ask(sql.format(name, name, "waiting_images"))
+        (row,) = house.ask(sql.format(name, name, "waiting_images"))
         return row.v, pytest.approx(row.p, abs=0.001)
 
-    assert register_functions(spark, colours.workspace, alias="challenger") == (
+    assert register_functions(spark, house.workspace, alias="challenger") == (
         "waiting_function_challenger",
     )
     # The House leaves the alias challenger where registering put it: at version 1.
     assert answer_of("waiting_function_challenger") == ("1", probability_of_best(1))
-    colours.crown(2)
-    register_functions(spark, colours.workspace, ["waiting_function"], alias="challenger")
+    house.crown(2)
+    register_functions(spark, house.workspace, ["waiting_function"], alias="challenger")
     assert answer_of("waiting_function_challenger") == ("2", probability_of_best(2))
     assert answer_of("waiting_function") == ("1", probability_of_best(1))
 
-    colours.deploy("d2")
+    house.deploy("d2")
     assert answer_of("waiting_function") == ("2", probability_of_best(2))
-    register_functions(spark, colours.workspace, ["waiting_function"], version="1")
+    register_functions(spark, house.workspace, ["waiting_function"], version="1")
     assert answer_of("waiting_function") == ("1", probability_of_best(1))
 
     with pytest.raises(ConfigError) as caught:
-        register_functions(spark, colours.workspace, ["waiting_function"], version="7")
+        register_functions(spark, house.workspace, ["waiting_function"], version="7")
     assert str(caught.value) == (
         "version = '7': never deployed as waiting_function: choose one of 1, 2"
     )
-    colours.client.delete_registered_model_alias("waiting", "challenger")
-    assert register_functions(spark, colours.workspace, alias="challenger") == ()
+    house.client.delete_registered_model_alias("waiting", "challenger")
+    assert register_functions(spark, house.workspace, alias="challenger") == ()
     with pytest.raises(ConfigError, match="no version of model waiting waits for approval"):
-        register_functions(spark, colours.workspace, ["waiting_function"], alias="challenger")
+        register_functions(spark, house.workspace, ["waiting_function"], alias="challenger")
 
-    newest = deployed(colours.lake)["waiting_function"]
-    newest.model_file(colours.workspace).write_bytes(b"another")
+    newest = deployed(house.lake)["waiting_function"]
+    newest.model_file(house.workspace).write_bytes(b"another")
     with pytest.raises(DataError, match=r"but [0-9a-f]{12} was deployed: deploy pipeline waiting"):
-        register_functions(spark, colours.workspace)
+        register_functions(spark, house.workspace)
 
 
 @pytest.mark.parametrize(

@@ -137,38 +137,38 @@ def test_the_inputs_name_the_champion_and_the_images(colours: House) -> None:
 def test_a_new_champion_answers_without_a_new_session(
     spark: SparkSession, mlflow_uri: str, tmp_path: Path
 ) -> None:
-    colours = House(spark, tmp_path, mlflow_uri, config("moving"))
-    colours.add_images(IMAGES)
+    house = House(spark, tmp_path, mlflow_uri, config("moving"))
+    house.add_images(IMAGES)
     sql = "SELECT max(moving_function(image)[0].probability) AS best FROM moving_images"
-    colours.crown(1)
-    colours.deploy("d1")
-    before = colours.ask(sql)[0].best
-    first = deployed(colours.lake)["moving_function"]
-    colours.crown(2)
+    house.crown(1)
+    house.deploy("d1")
+    before = house.ask(sql)[0].best
+    first = deployed(house.lake)["moving_function"]
+    house.crown(2)
 
-    colours.deploy("d2")
+    house.deploy("d2")
 
     assert before == pytest.approx(probability_of_best(1), abs=0.01)
-    assert colours.ask(sql)[0].best == pytest.approx(probability_of_best(2), abs=0.01)
-    assert [row["model_version"] for row in colours.function_rows()] == ["1", "2"]
+    assert house.ask(sql)[0].best == pytest.approx(probability_of_best(2), abs=0.01)
+    assert [row["model_version"] for row in house.function_rows()] == ["1", "2"]
 
     # Someone removes the deployed files: the next deployment brings them back.
-    newest = deployed(colours.lake)["moving_function"]
-    shutil.rmtree(colours.workspace.root / newest.model_path)
+    newest = deployed(house.lake)["moving_function"]
+    shutil.rmtree(house.workspace.root / newest.model_path)
     with pytest.raises(MissingInputError, match=r"deploy pipeline moving again$"):
-        newest.model_file(colours.workspace)
-    colours.deploy("d3")
-    assert newest.model_file(colours.workspace).is_file()
-    assert first.model_file(colours.workspace).is_file()
+        newest.model_file(house.workspace)
+    house.deploy("d3")
+    assert newest.model_file(house.workspace).is_file()
+    assert first.model_file(house.workspace).is_file()
 
 
 def test_without_a_champion_there_is_nothing_to_deploy(
     spark: SparkSession, mlflow_uri: str, tmp_path: Path
 ) -> None:
-    colours = House(spark, tmp_path, mlflow_uri, config("kingless"))
+    house = House(spark, tmp_path, mlflow_uri, config("kingless"))
 
     with pytest.raises(MissingInputError) as caught:
-        colours.deploy()
+        house.deploy()
 
     assert str(caught.value) == (
         "model kingless has no champion: approve a kingless candidate first"
@@ -178,15 +178,15 @@ def test_without_a_champion_there_is_nothing_to_deploy(
 def test_without_images_nothing_is_published(
     spark: SparkSession, mlflow_uri: str, tmp_path: Path
 ) -> None:
-    colours = House(spark, tmp_path, mlflow_uri, config("imageless"))
-    colours.crown(1)
-    trained_on = [row[c.IMAGE_ID] for row in colours.lake.rows("imageless", c.IMAGES)]
-    forget(colours.lake, "imageless", trained_on, who="ann", run_id="f1")
+    house = House(spark, tmp_path, mlflow_uri, config("imageless"))
+    house.crown(1)
+    trained_on = [row[c.IMAGE_ID] for row in house.lake.rows("imageless", c.IMAGES)]
+    forget(house.lake, "imageless", trained_on, who="ann", run_id="f1")
 
     with pytest.raises(MissingInputError, match="the view has no image; run ingest first"):
-        colours.deploy()
+        house.deploy()
 
-    assert colours.function_rows() == []
+    assert house.function_rows() == []
 
 
 def test_a_built_in_name_is_refused(colours: House) -> None:
@@ -214,17 +214,17 @@ def test_answers_outside_the_model_are_refused(colours: House) -> None:
 def test_an_image_without_an_answer_fails_the_deployment(
     spark: SparkSession, mlflow_uri: str, tmp_path: Path
 ) -> None:
-    colours = House(spark, tmp_path, mlflow_uri, config("unreadable"))
-    colours.add_images({"a/broken.jpg": b"not a picture"})
-    colours.crown(1)
+    house = House(spark, tmp_path, mlflow_uri, config("unreadable"))
+    house.add_images({"a/broken.jpg": b"not a picture"})
+    house.crown(1)
 
     with pytest.raises(GateFailedError) as caught:
-        colours.deploy()
+        house.deploy()
 
     reason = "function unreadable_function has no answer for image a/broken.jpg"
     assert str(caught.value) == (f"unreadable version 1 is refused, nothing answers yet: {reason}")
-    assert colours.function_rows() == []
-    (refusal,) = Ledger(colours.lake, "unreadable").refusals()
+    assert house.function_rows() == []
+    (refusal,) = Ledger(house.lake, "unreadable").refusals()
     assert (refusal.who, refusal.why) == ("deploy", reason)
     assert (refusal.from_version, refusal.to_version) == (None, "1")
-    assert Ledger(colours.lake, "unreadable").entries() == []
+    assert Ledger(house.lake, "unreadable").entries() == []

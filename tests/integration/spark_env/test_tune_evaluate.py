@@ -223,6 +223,7 @@ def test_the_logged_model_has_a_signature_an_example_labels_and_no_pickle(
     assert info.signature.outputs.input_names() == ["label", "probability", "probabilities"]
     assert info.saved_input_example_info is not None
     said = {"labels": ["blue", "red"], "model_digest": tuned["model_digest"]}
+    assert info.metadata is not None
     assert info.metadata | said == info.metadata
     location = trained.client.get_logged_model(tuned["model_uri"].removeprefix("models:/"))
     names = [

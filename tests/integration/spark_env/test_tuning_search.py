@@ -257,8 +257,8 @@ def test_a_class_that_a_fold_lacks_still_has_its_place_whoever_fits(
         assert (trial.point, trial.scores) == (other.point, other.scores)
         for ours, theirs in zip(trial.fits, other.fits, strict=True):
             assert ours.scores == pytest.approx(theirs.scores, abs=0.01)
-    assert tasks.head is not None
-    assert distributed.head is not None
+    assert isinstance(tasks.head, Head)
+    assert isinstance(distributed.head, Head)
     assert tasks.head.kernel.shape == distributed.head.kernel.shape == (2, 2)
     vectors = np.array([lonely[3], rights[0][3]], np.float32)
     gap = tasks.head.probabilities(vectors) - distributed.head.probabilities(vectors)

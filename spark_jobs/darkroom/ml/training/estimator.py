@@ -166,6 +166,7 @@ def _train(dataset: DataFrame, stages: Sequence[KerasImageFileEstimator]) -> lis
 
 
 def _model_of(stage: KerasImageFileEstimator, trained: Trained) -> KerasImageFileModel:
+    assert trained.fitted is not None  # Who asks has looked for an error.
     model = KerasImageFileModel()
     # It keeps a uid of its own: CrossValidator passes the param map to `transform` too, and a
     # modelFile in it must not replace the trained one.
@@ -173,7 +174,7 @@ def _model_of(stage: KerasImageFileEstimator, trained: Trained) -> KerasImageFil
     return model._set(
         modelFile=str(trained.file),
         classLabels=list(trained.classes),
-        trainingHistory=trained.history,
+        trainingHistory=trained.fitted.history,
     )
 
 

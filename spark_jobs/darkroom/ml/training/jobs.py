@@ -7,43 +7,38 @@ Nothing heavy passes through the driver: it sends settings and receives paths an
 from __future__ import annotations
 
 import functools
+import itertools
 import json
-import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from darkroom.backbones.libraries import import_tensorflow
 from darkroom.contract import ConfigError, DarkroomError
 from darkroom.contract.names import near_matches
-from darkroom.contract.workspace import write_atomically
-from darkroom.ml.attempts import run_all
-from darkroom.ml.engines import Engine, prepare
+from darkroom.ml.engines import Engine
 from darkroom.ml.training.fit_params import FIT_FIELD, FitParams, KerasObject
 from darkroom.ml.training.folder import engines_beside
 from darkroom.ml.training.labels import Classes, Label, find_classes, label_values
 from darkroom.ml.training.rows import Examples, TrainingRows, write_rows
+from darkroom.ml.training.tasks import Answer, Report, Work, run_tasks, this_task, train_in_tasks
 from darkroom.ml.training.trial import (
-    History,
+    Fitted,
+    Judge,
     ModelSource,
+    Start,
     Trial,
     check_arguments,
     check_network,
-    said,
-    train,
 )
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from pyspark import TaskContext
     from pyspark.sql import DataFrame, SparkSession
 
     from darkroom.ml.inference import Read
     from darkroom.ml.pictures.column import Loader
-
-_ANSWER: Final = "trial long, value string, error string"
 
 
 @dataclass(frozen=True)
@@ -61,7 +56,15 @@ class Recipe:
         optimizer: See `darkroom.ml.training.fit_params`.
         loss: See `darkroom.ml.training.fit_params`.
         fit: See `darkroom.ml.training.fit_params`.
-        engine: What the trained network is prepared for.
+        engine: What the trained network is prepared for; None for nothing.
+        fold_col: Column of fold numbers (int), or None.
+        hold_out: The fold to validate on; None for what ``fit`` says.
+        judge: Scores the trained network on what is held out, in the task.
+        start: Gives the network its first weights, in the task.
+        report: Is told the outcome, in the task.
+        checkpoint: File that outlives this process, to go on from; it stays for the caller to
+            remove. None: one that only this process knows.
+        keep: Whether the trained network is wanted.
     """
 
     image_col: str
@@ -74,7 +77,14 @@ class Recipe:
     optimizer: KerasObject
     loss: KerasObject
     fit: FitParams
-    engine: Engine
+    engine: Engine | None
+    fold_col: str | None = None
+    hold_out: int | None = None
+    judge: Judge | None = None
+    start: Start | None = None
+    report: Report | None = None
+    checkpoint: Path | None = None
+    keep: bool = True
 
 
 @dataclass(frozen=True)
@@ -83,75 +93,131 @@ class Trained:
 
     Attributes:
         classes: The labels in the order of the network's outputs.
-        file: The trained network, or None.
-        history: By metric one value per epoch.
-        error: Why there is no network, one line.
+        file: The trained network; None if it failed or was not wanted.
+        fitted: How the training went, or None.
+        error: Why it failed, one line.
     """
 
     classes: tuple[Label, ...]
     file: Path | None
-    history: History
+    fitted: Fitted | None
     error: str | None = None
 
 
-def train_all(frame: DataFrame, recipes: Sequence[Recipe], folder: Path) -> list[Trained]:
-    """Trains one network per recipe, each in a Spark task of its own.
+class Trainings:
+    """Trainings on one data frame: its images are decoded once, however many there are."""
 
-    Args:
-        frame: Has the recipes' columns.
-        recipes: At least one.
-        folder: A new folder that the driver and all workers see; the trained networks stay in it.
+    def __init__(self, frame: DataFrame, folder: Path) -> None:
+        """Does nothing yet.
 
-    Returns:
-        One outcome per recipe, in order: a training that failed does not stop the others.
+        Args:
+            frame: Has the recipes' columns.
+            folder: A new folder that the driver and all workers see; trained networks stay in it.
+        """
+        self._frame = frame
+        self._folder = folder
+        self._made: dict[object, TrainingRows] = {}
+        self._numbers = itertools.count()
+        self._find = functools.cache(lambda column, given: find_classes(frame, column, given))
+        self._copy = functools.cache(lambda file: _copied(file, folder / "sources"))
 
-    Raises:
-        ConfigError: A recipe cannot be trained; nothing was trained.
-        DataError: The rows cannot be trained on; nothing was trained.
-    """
-    spark = frame.sparkSession
-    try:
-        classes = _classes(frame, recipes)
-        trials = _trials(recipes, classes, folder)
+    def train(self, recipes: Sequence[Recipe]) -> list[Trained]:
+        """Trains one network per recipe, each in a Spark task of its own.
+
+        Args:
+            recipes: At least one.
+
+        Returns:
+            One outcome per recipe, in order: a training that failed does not stop the others.
+
+        Raises:
+            ConfigError: A recipe cannot be trained; nothing was trained.
+            DataError: The rows cannot be trained on; nothing was trained.
+        """
+        spark = self._frame.sparkSession
+        classes = [self._find(recipe.label_col, recipe.classes) for recipe in recipes]
+        trials = [self._trial(*pair) for pair in zip(recipes, classes, strict=True)]
         shapes = _check(spark, trials)
-        rows = _rows(frame, recipes, classes, shapes, folder)
-        engines = [recipe.engine for recipe in recipes]
-        answers = _train(spark, trials, rows, engines, folder)
+        works = []
+        for recipe, found, trial, shape in zip(recipes, classes, trials, shapes, strict=True):
+            rows = self._rows(recipe, found, shape)
+            # Too few rows to hold any out is an error before any training starts, too.
+            trial.parts(rows)
+            works.append(self._work(recipe, trial, rows))
+        outcomes = train_in_tasks(spark, works)
         return [
-            _outcome(found.labels, _network_file(folder, n), *answers[n])
-            for n, found in enumerate(classes)
+            _trained(found.labels, work.network, outcome)
+            for found, work, outcome in zip(classes, works, outcomes, strict=True)
         ]
-    finally:
-        shutil.rmtree(folder / "rows", ignore_errors=True)
-        shutil.rmtree(folder / "sources", ignore_errors=True)
 
+    def close(self) -> None:
+        """Removes what only trainings need."""
+        for name in ("rows", "sources", "checkpoints"):
+            shutil.rmtree(self._folder / name, ignore_errors=True)
 
-def _classes(frame: DataFrame, recipes: Sequence[Recipe]) -> list[Classes]:
-    find = functools.cache(lambda column, given: find_classes(frame, column, given))
-    return [find(recipe.label_col, recipe.classes) for recipe in recipes]
-
-
-def _trials(recipes: Sequence[Recipe], classes: Sequence[Classes], folder: Path) -> list[Trial]:
-    copy = functools.cache(lambda file: _copied(file, folder / "sources"))
-    trials = []
-    for recipe, found in zip(recipes, classes, strict=True):
+    def _trial(self, recipe: Recipe, found: Classes) -> Trial:
         if recipe.model_file is not None:
-            file = copy(recipe.model_file)
+            file = self._copy(recipe.model_file)
             source = ModelSource(file=str(file), shown=str(recipe.model_file))
         else:
             name = getattr(recipe.model_fn, "__qualname__", repr(recipe.model_fn))
             source = ModelSource(function=recipe.model_fn, shown=name)
-        trials.append(
-            Trial(
-                source=source,
-                optimizer=recipe.optimizer,
-                loss=recipe.loss,
-                fit=recipe.fit,
-                classes=len(found.labels),
-                class_weight=_class_weight(recipe.fit, found.labels),
-            )
+        return Trial(
+            source=source,
+            optimizer=recipe.optimizer,
+            loss=recipe.loss,
+            fit=recipe.fit,
+            classes=len(found.labels),
+            class_weight=_class_weight(recipe.fit, found.labels),
+            hold_out=recipe.hold_out,
+            judge=recipe.judge,
+            start=recipe.start,
         )
-    return trials
+
+    def _rows(self, recipe: Recipe, found: Classes, shape: tuple[int, int, int]) -> TrainingRows:
+        """Writes the rows of a recipe; recipes that read the same ones share them."""
+        from pyspark.sql import functions as F
+
+        columns = (recipe.image_col, recipe.label_col, recipe.fold_col)
+        key = (*columns, recipe.loader, found, recipe.drop_bad, shape)
+        if key not in self._made:
+            examples = Examples(_reader(recipe.loader, shape), shape, found.indexer())
+            label = label_values(self._frame, recipe.label_col, found.kind)
+            fold = F.lit(None) if recipe.fold_col is None else F.col(recipe.fold_col)
+            chosen = self._frame.select(
+                recipe.image_col,
+                label.alias(f"{recipe.image_col}_label"),
+                fold.cast("int").alias(f"{recipe.image_col}_fold"),
+            )
+            target = self._folder / "rows" / str(len(self._made))
+            self._made[key] = write_rows(chosen, examples, target, found.rows, recipe.drop_bad)
+        return self._made[key]
+
+    def _work(self, recipe: Recipe, trial: Trial, rows: TrainingRows) -> Work:
+        number = next(self._numbers)
+        network = self._folder / "networks" / f"{number}.keras"
+        for made in (engines_beside(network), network.parent):
+            made.mkdir(parents=True, exist_ok=True)
+        own = self._folder / "checkpoints" / f"{number}.npz"
+        return Work(
+            trial=trial,
+            rows=rows,
+            network=network if recipe.keep else None,
+            engine=recipe.engine,
+            answer=network.with_suffix(".json"),
+            checkpoint=recipe.checkpoint or own,
+            keep_checkpoint=recipe.checkpoint is not None,
+            report=recipe.report,
+        )
+
+
+def train_all(frame: DataFrame, recipes: Sequence[Recipe], folder: Path) -> list[Trained]:
+    """Trains one network per recipe; see `Trainings`."""
+    trainings = Trainings(frame, folder)
+    try:
+        return trainings.train(recipes)
+    finally:
+        trainings.close()
 
 
 def _copied(file: Path, folder: Path) -> Path:
@@ -175,52 +241,28 @@ def _class_weight(fit: FitParams, labels: tuple[Label, ...]) -> dict[int, float]
 
 def _check(spark: SparkSession, trials: Sequence[Trial]) -> list[tuple[int, int, int]]:
     """Builds every network once, in one task; returns the shapes of their inputs."""
+    known: dict[object, tuple[int, int, int]] = {}  # Of the worker, which gets a copy.
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        import_tensorflow(_task().cpus())
-        shape_of = functools.cache(check_network)
-        for n in _indices(batches):
-            trial = trials[n]
-            try:
-                check_arguments(trial)
-                shape = shape_of(trial.source, trial.loss.name, trial.classes)
-            except ConfigError as error:
-                problem = {"field": error.field, "value": error.value, "remedy": error.remedy}
-                yield _answer(n, None, json.dumps(problem, default=str))
-            else:
-                yield _answer(n, json.dumps(shape), None)
+    def answer(n: int) -> Answer:
+        import_tensorflow(this_task().cpus())
+        trial = trials[n]
+        network = (trial.source, trial.loss.name, trial.classes)
+        try:
+            check_arguments(trial)
+            if network not in known:
+                known[network] = check_network(*network)
+        except ConfigError as error:
+            problem = {"field": error.field, "value": error.value, "remedy": error.remedy}
+            return Answer(None, json.dumps(problem, default=str))
+        return Answer(json.dumps(known[network]), None)
 
     shapes = []
-    for shape, problem in _run(spark, len(trials), run, tasks=1):
+    for shape, problem in run_tasks(spark, len(trials), answer, tasks=1):
         if problem is not None:
             raise ConfigError(**json.loads(problem))
         height, width, channels = json.loads(shape or "")
         shapes.append((height, width, channels))
     return shapes
-
-
-def _rows(
-    frame: DataFrame,
-    recipes: Sequence[Recipe],
-    classes: Sequence[Classes],
-    shapes: Sequence[tuple[int, int, int]],
-    folder: Path,
-) -> list[TrainingRows]:
-    """Writes the rows of each recipe; recipes that read the same ones share them."""
-    made: dict[object, TrainingRows] = {}
-    rows = []
-    for recipe, found, shape in zip(recipes, classes, shapes, strict=True):
-        key = (recipe.image_col, recipe.label_col, recipe.loader, found, recipe.drop_bad, shape)
-        if key not in made:
-            examples = Examples(_reader(recipe.loader, shape), shape, found.indexer())
-            label = label_values(frame, recipe.label_col, found.kind)
-            pairs = frame.select(recipe.image_col, label.alias(f"{recipe.image_col}_label"))
-            target = folder / "rows" / str(len(made))
-            made[key] = write_rows(pairs, examples, target, found.rows, recipe.drop_bad)
-        # Too few rows to hold any out is an error before any training starts, too.
-        made[key].split(recipe.fit.validation_split)
-        rows.append(made[key])
-    return rows
 
 
 def _reader(loader: Loader | None, shape: tuple[int, int, int]) -> Read:
@@ -229,102 +271,12 @@ def _reader(loader: Loader | None, shape: tuple[int, int, int]) -> Read:
     return images_of if loader is None else functools.partial(loaded_by, loader, shape)
 
 
-def _train(
-    spark: SparkSession,
-    trials: Sequence[Trial],
-    rows: Sequence[TrainingRows],
-    engines: Sequence[Engine],
-    folder: Path,
-) -> list[tuple[str | None, str | None]]:
-    """One task per trial: (history as JSON, error)."""
-    cache = engines_beside(_network_file(folder, 0))
-    for made in (cache, _network_file(folder, 0).parent):
-        made.mkdir()
-
-    def answer_of(n: int) -> tuple[str | None, str | None]:
-        task, target = _task(), _network_file(folder, n)
-        # Spark may run a task twice: each attempt writes a file of its own.
-        scratch = target.with_stem(f".{n}-{task.taskAttemptId()}")
-        try:
-            history = train(trials[n], rows[n], scratch, task.cpus())
-            # Where TensorFlow runs already: the driver then finds all it needs without it.
-            prepare(scratch, cache, engines[n])
-            os.replace(scratch, target)
-            return json.dumps(history), None
-        except Exception as error:
-            scratch.unlink(missing_ok=True)
-            return None, said(error)
-
-    def run_job(numbers: Sequence[int]) -> dict[int, tuple[str | None, str | None]]:
-        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for place in _indices(batches):
-                value, error = answer_of(numbers[place])
-                # Not lost with the job if a neighbour's worker is killed.
-                write_atomically(_answer_file(folder, numbers[place]), json.dumps((value, error)))
-                yield _answer(place, value, error)
-
-        answers = _run(spark, len(numbers), run, tasks=len(numbers))
-        return dict(zip(numbers, answers, strict=True))
-
-    def stored(numbers: Sequence[int]) -> dict[int, tuple[str | None, str | None]]:
-        files = {n: _answer_file(folder, n) for n in numbers}
-        found = {n: json.loads(file.read_text()) for n, file in files.items() if file.exists()}
-        return {n: (value, error) for n, (value, error) in found.items()}
-
-    answers, lost = run_all(range(len(trials)), run_job, stored)
-    return [answers[n] if n in answers else (None, lost[n]) for n in range(len(trials))]
-
-
-def _task() -> TaskContext:
-    from pyspark import TaskContext
-
-    task = TaskContext.get()
-    assert task is not None
-    return task
-
-
-def _network_file(folder: Path, n: int) -> Path:
-    return folder / "networks" / f"{n}.keras"
-
-
-def _answer_file(folder: Path, n: int) -> Path:
-    return _network_file(folder, n).with_suffix(".json")
-
-
-def _outcome(
-    labels: tuple[Label, ...], file: Path, history: str | None, error: str | None
-) -> Trained:
-    if history is None:
-        return Trained(labels, None, {}, error)
-    if not file.is_file():
+def _trained(labels: tuple[Label, ...], file: Path | None, outcome: Fitted | str) -> Trained:
+    if isinstance(outcome, str):
+        return Trained(labels, None, None, outcome)
+    if file is not None and not file.is_file():
         raise DarkroomError(
             f"a worker wrote {file} and this machine does not see it: set DARKROOM_CACHE to a "
             "folder that all workers and the driver share"
         )
-    return Trained(labels, file, json.loads(history))
-
-
-def _run(
-    spark: SparkSession,
-    trials: int,
-    run: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
-    tasks: int,
-) -> list[tuple[str | None, str | None]]:
-    """Runs a function over the trials' numbers; returns its values and errors in their order."""
-    answers = spark.range(0, trials, 1, tasks).mapInArrow(run, _ANSWER).collect()
-    return [(row["value"], row["error"]) for row in sorted(answers, key=lambda row: row["trial"])]
-
-
-def _indices(batches: Iterator[pa.RecordBatch]) -> Iterator[int]:
-    for batch in batches:
-        yield from batch.column(0).to_pylist()
-
-
-def _answer(n: int, value: str | None, error: str | None) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    columns = [pa.array([n], pa.int64()), pa.array([value]), pa.array([error])]
-    return pa.RecordBatch.from_arrays(
-        [columns[0], columns[1].cast(pa.string()), columns[2].cast(pa.string())],
-        names=["trial", "value", "error"],
-    )
+    return Trained(labels, file, outcome)

@@ -8,7 +8,7 @@ partitions, cores or paths, so that the same data is trained on, and validated o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -34,7 +34,11 @@ SHUFFLE_BYTES: Final = 256 * 2**20
 """Size of a training's shuffle buffer: smaller sets are shuffled as a whole."""
 
 _TENSOR, _LABEL, _ORDER, _PROBLEM = "tensor", "label", "row_order", "problem"
-_SCHEMA: Final = f"{_ORDER} binary, {_LABEL} long, {_TENSOR} binary, {_PROBLEM} string"
+_FOLD: Final = "fold"
+_SCHEMA: Final = f"{_ORDER} binary, {_LABEL} long, {_TENSOR} binary, {_PROBLEM} string, {_FOLD} int"
+
+Batch = tuple[NDArray[Any], NDArray[np.int64]]
+"""Images (n, height, width, channels) and their class indices (n,)."""
 
 
 @dataclass(frozen=True)
@@ -53,31 +57,56 @@ class Examples:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Some of the training rows.
+
+    Attributes:
+        start: First of them, among those of ``folds`` and in their order.
+        stop: The one after the last.
+        folds: Of which folds; None for all rows.
+    """
+
+    start: int
+    stop: int
+    folds: frozenset[int] | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
 class TrainingRows:
     """Decoded images and their class indices, as files.
 
     Attributes:
         folder: Parquet files; every worker must see it.
-        rows: Number of usable rows.
+        folds: Number of usable rows by fold; a single one, None, where the rows have no folds.
         shape: (height, width, channels) of each image.
         dtype: ``uint8`` or ``float32``.
     """
 
     folder: str
-    rows: int
+    folds: Mapping[int | None, int]
     shape: tuple[int, int, int]
     dtype: str
+
+    @property
+    def rows(self) -> int:
+        """Number of usable rows."""
+        return sum(self.folds.values())
 
     @property
     def row_bytes(self) -> int:
         """Size of one image."""
         return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
 
-    def split(self, share: float) -> tuple[int, int]:
-        """Numbers of rows to train on and to validate on; the latter are the last ones.
+    def split(self, share: float) -> tuple[Part, Part]:
+        """The rows to train on and those to validate on; the latter are the last ones.
 
         Raises:
-            DataError: One of them would be zero though both are wanted.
+            DataError: One of them would be empty though both are wanted.
         """
         held_out = int(self.rows * share)
         if share and not 0 < held_out < self.rows:
@@ -85,46 +114,90 @@ class TrainingRows:
                 f"validation_split = {share:g} of {self.rows} images leaves "
                 f"{self.rows - held_out} to train on and {held_out} to validate on"
             )
-        return self.rows - held_out, held_out
+        first = self.rows - held_out
+        return Part(0, first), Part(first, self.rows)
 
-    def blocks(self, start: int, stop: int) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
-        """Streams rows in their order.
-
-        Args:
-            start: First row.
-            stop: Row after the last.
-
-        Yields:
-            Images (n, height, width, channels) of ``dtype`` and class indices (n,), at most a
-            row group at a time.
+    def without(self, fold: int) -> tuple[Part, Part]:
+        """The rows to train on, those of all folds but one, and those of that one.
 
         Raises:
-            DataError: The files do not hold that many rows here.
+            DataError: One of them is empty.
         """
+        others = frozenset(one for one in self.folds if one is not None and one != fold)
+        parts = self._of(others), self._of(frozenset({fold}))
+        if not all(part.rows for part in parts):
+            raise DataError(
+                f"fold {fold} has {parts[1].rows} of {self.rows} images: there must be some in "
+                "it, and some in others"
+            )
+        return parts
+
+    def batches(self, part: Part, size: int, seed: Sequence[int] | None = None) -> Iterator[Batch]:
+        """Streams rows, batch by batch.
+
+        Args:
+            part: Which rows.
+            size: Rows per batch; the last one may have fewer.
+            seed: Of the order, in which no row moves further than `SHUFFLE_BYTES` of rows away;
+                None for the files' order.
+
+        Yields:
+            Images of ``dtype`` and class indices.
+
+        Raises:
+            DataError: The files do not hold those rows here.
+        """
+        random = None if seed is None else np.random.default_rng(seed)
+        wanted = size if random is None else min(part.rows, SHUFFLE_BYTES // self.row_bytes)
+        capacity = -(-max(wanted, size) // size) * size
+        images = np.empty((capacity, *self.shape), self.dtype)
+        labels = np.empty(capacity, np.int64)
+
+        def shuffled(count: int) -> Iterator[Batch]:
+            order = np.arange(count) if random is None else random.permutation(count)
+            for first in range(0, count, size):
+                some = order[first : first + size]
+                yield images[some], labels[some]
+
+        held = 0
+        for pixels, indices in self._blocks(part):
+            taken = 0
+            while taken < len(indices):
+                count = min(capacity - held, len(indices) - taken)
+                images[held : held + count] = pixels[taken : taken + count]
+                labels[held : held + count] = indices[taken : taken + count]
+                held, taken = held + count, taken + count
+                if held == capacity:
+                    yield from shuffled(held)
+                    held = 0
+        yield from shuffled(held)
+
+    def _of(self, folds: frozenset[int]) -> Part:
+        return Part(0, sum(self.folds.get(fold, 0) for fold in folds), folds)
+
+    def _blocks(self, part: Part) -> Iterator[Batch]:
+        """The rows of a part in the files' order, at most a row group at a time."""
         import pyarrow.parquet as pq
 
         first = 0
         for path in sorted(Path(self.folder).glob("*.parquet")):
             with pq.ParquetFile(path) as file:
                 for group in range(file.num_row_groups):
-                    # A row without a problem is a usable one; this column is tiny.
-                    usable = file.read_row_group(group, [_PROBLEM]).column(0).null_count
-                    low, high = max(start - first, 0), min(stop - first, usable)
-                    first += usable
+                    # These columns are tiny, and most groups may be of no use here.
+                    usable = _usable(file.read_row_group(group, [_PROBLEM, _FOLD]), part.folds)
+                    low, high = max(part.start - first, 0), min(part.stop - first, len(usable))
+                    first += len(usable)
                     if low < high:
-                        yield self._arrays(file.read_row_group(group), low, high)
-                    if first >= stop:
+                        yield self._arrays(file.read_row_group(group).take(usable[low:high]))
+                    if first >= part.stop:
                         return
-        if first < stop:
+        if first < part.stop:
             raise DataError(
-                f"{self.folder} holds {first} of {self.rows} training rows on this machine: set "
+                f"{self.folder} holds {first} of {part.stop} training rows on this machine: set "
                 "DARKROOM_CACHE to a folder that all workers and the driver share"
             )
 
-    def _arrays(
-        self, table: pa.Table, low: int, high: int
-    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        table = table.filter(table.column(_PROBLEM).is_null()).slice(low, high - low)
+    def _arrays(self, table: pa.Table) -> Batch:
         images = np.empty((table.num_rows, *self.shape), self.dtype)
         narrow = int(np.prod(self.shape))
         for row, tensor in zip(images, table.column(_TENSOR), strict=True):
@@ -134,13 +207,21 @@ class TrainingRows:
         return images, table.column(_LABEL).to_numpy()
 
 
+def _usable(group: pa.Table, folds: frozenset[int] | None) -> NDArray[np.intp]:
+    """Places of the rows of some folds that can be trained on: those without a problem."""
+    wanted = group.column(_PROBLEM).is_null().to_numpy()
+    if folds is not None:
+        wanted &= np.isin(group.column(_FOLD).to_numpy(), list(folds))
+    return np.flatnonzero(wanted)
+
+
 def write_rows(
     frame: DataFrame, examples: Examples, folder: Path, rows: int, drop_bad: bool
 ) -> TrainingRows:
     """Decodes a DataFrame's images once and writes them with their labels.
 
     Args:
-        frame: Two columns: images, labels.
+        frame: Three columns: images, labels, and folds (int), null for none.
         examples: What to make of them.
         folder: A new folder; the driver and all workers must see it.
         rows: Number of rows in the frame; decides how many files there are.
@@ -166,32 +247,37 @@ def write_rows(
     writer.option("parquet.enable.dictionary", "false").parquet(_spark_path(folder))
 
     written = frame.sparkSession.read.schema(_SCHEMA).parquet(_spark_path(folder))
-    summary = written.agg(
-        F.count(F.lit(1)).alias("rows"),
-        F.count(_PROBLEM).alias("bad"),
-        F.min(_PROBLEM).alias("first"),
-        F.max(F.length(_TENSOR)).alias("bytes"),
-    ).first()
-    assert summary is not None
-    if summary["rows"] != rows:
-        raise DataError(
-            f"the data frame had {rows} rows and {summary['rows']} were written to {folder}: cache "
-            "it if it is not the same each time, and set DARKROOM_CACHE to a folder that all "
-            "workers and the driver share"
+    found: list[Any] = (
+        written.groupBy(_FOLD)
+        .agg(
+            F.count(F.lit(1)).alias("rows"),
+            F.count(_PROBLEM).alias("bad"),
+            F.min(_PROBLEM).alias("first"),
+            F.max(F.length(_TENSOR)).alias("bytes"),
         )
-    if summary["bad"] and not drop_bad:
+        .collect()
+    )
+    count, bad = (sum(row[name] for row in found) for name in ("rows", "bad"))
+    if count != rows:
         raise DataError(
-            f"{summary['bad']} of {summary['rows']} training rows cannot be used, the first: "
-            f"{summary['first']} (badImages='drop' leaves them out)"
+            f"the data frame had {rows} rows and {count} were written to {folder}: cache it if it "
+            "is not the same each time, and set DARKROOM_CACHE to a folder that all workers and "
+            "the driver share"
         )
-    if summary["bad"] == summary["rows"]:
-        raise DataError(f"no training row can be used, the first: {summary['first']}")
-    narrow = summary["bytes"] == int(np.prod(examples.shape))
+    first = min((row["first"] for row in found if row["bad"]), default="")
+    if bad and not drop_bad:
+        raise DataError(
+            f"{bad} of {count} training rows cannot be used, the first: {first} "
+            "(badImages='drop' leaves them out)"
+        )
+    if bad == count:
+        raise DataError(f"no training row can be used, the first: {first}")
+    largest = max(row["bytes"] for row in found if row["bytes"] is not None)
     return TrainingRows(
         folder=str(folder),
-        rows=summary["rows"] - summary["bad"],
+        folds={row[_FOLD]: row["rows"] - row["bad"] for row in found},
         shape=examples.shape,
-        dtype="uint8" if narrow else "float32",
+        dtype="uint8" if largest == int(np.prod(examples.shape)) else "float32",
     )
 
 
@@ -227,8 +313,9 @@ def _example_rows(batch: pa.RecordBatch, examples: Examples) -> pa.RecordBatch:
             pa.array(indices, pa.int64()),
             pa.array(tensors, pa.binary()),
             pa.array(problems, pa.string()),
+            batch.column(2),
         ],
-        names=[_ORDER, _LABEL, _TENSOR, _PROBLEM],
+        names=[_ORDER, _LABEL, _TENSOR, _PROBLEM, _FOLD],
     )
 
 
@@ -249,23 +336,22 @@ def _index(label: Any, index: Callable[[Any], int]) -> tuple[int | None, str | N
 
 def dataset(
     rows: TrainingRows,
-    start: int,
-    stop: int,
+    part: Part,
     *,
     batch_size: int,
     targets: Callable[[Any], Any],
-    seed: int | None,
+    seed: Callable[[], Sequence[int] | None] = lambda: None,
     threads: int,
 ) -> Any:
     """Rows as a ``tf.data.Dataset`` that reads ahead while the network trains.
 
     Args:
         rows: The files.
-        start: First row.
-        stop: Row after the last.
+        part: Which of them.
         batch_size: Images per batch; the last one may be smaller.
         targets: From class indices (batch,) int64 to what the loss takes.
-        seed: Of the order, which is another in each epoch; None keeps the files' order.
+        seed: Asked at the start of every pass for the seed of its order; by default the files'
+            own order.
         threads: Of the input pipeline.
 
     Returns:
@@ -277,18 +363,12 @@ def dataset(
         tf.TensorSpec((None, *rows.shape), rows.dtype),
         tf.TensorSpec((None,), "int64"),
     )
-    images = tf.data.Dataset.from_generator(
-        lambda: rows.blocks(start, stop), output_signature=signature
-    ).unbatch()
-    if seed is not None:
-        buffer = max(batch_size, min(stop - start, SHUFFLE_BYTES // rows.row_bytes))
-        images = images.shuffle(buffer, seed=seed, reshuffle_each_iteration=True)
-    batches = images.batch(batch_size).map(
-        lambda pixels, label: (tf.cast(pixels, "float32"), targets(label))
-    )
+    batches = tf.data.Dataset.from_generator(
+        lambda: rows.batches(part, batch_size, seed()), output_signature=signature
+    ).map(lambda pixels, label: (tf.cast(pixels, "float32"), targets(label)))
     options = tf.data.Options()
     options.deterministic = True
     options.threading.private_threadpool_size = threads
-    steps = -(-(stop - start) // batch_size)
+    steps = -(-part.rows // batch_size)
     counted = batches.apply(tf.data.experimental.assert_cardinality(steps))
     return counted.prefetch(2).with_options(options)

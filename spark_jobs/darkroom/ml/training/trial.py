@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-import math
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from darkroom.backbones.libraries import import_tensorflow
 from darkroom.contract import ConfigError, DarkroomError, class_and_text
 from darkroom.contract.names import near_matches
+from darkroom.ml.training.checkpoints import BEST_WEIGHTS, History, Recorder
 from darkroom.ml.training.fit_params import (
     BINARY_LOSSES,
     CLASS_LOSSES,
@@ -23,10 +26,15 @@ from darkroom.ml.training.fit_params import (
     FitParams,
     KerasObject,
 )
-from darkroom.ml.training.rows import TrainingRows, dataset
+from darkroom.ml.training.rows import Batch, Part, TrainingRows, dataset
 
-History = dict[str, list[float]]
-"""By metric one value per epoch."""
+Scores = Mapping[str, float]
+Judge = Callable[[NDArray[np.intp], NDArray[np.float64]], Scores]
+"""From class indices (n,) and probabilities (n, classes) of the rows held out to scores."""
+
+Start = Callable[[Any, Iterator[Batch]], None]
+"""Gives an untrained network its first weights: the network, and the rows that it is to learn from
+(images float32 in 0-255 or as the loader left them), each once."""
 
 METRICS: Final = ("accuracy",)
 
@@ -64,6 +72,8 @@ class ModelSource:
                 model = keras.saving.load_model(self.file, compile=False)
             else:
                 model = self.function()
+        except ConfigError:
+            raise
         except Exception as error:
             raise ConfigError(self.field, self.shown, f"it cannot be had: {said(error)}") from None
         if not isinstance(model, keras.Model):
@@ -83,6 +93,9 @@ class Trial:
         fit: See `darkroom.ml.training.fit_params`.
         classes: Number of classes.
         class_weight: Weight in the loss by class index, or None.
+        hold_out: The fold to validate on and not to train on; None for ``fit.validation_split``.
+        judge: Scores the trained network on the rows held out, or None.
+        start: Gives the network its first weights, or None.
     """
 
     source: ModelSource
@@ -91,6 +104,36 @@ class Trial:
     fit: FitParams
     classes: int
     class_weight: Mapping[int, float] | None = None
+    hold_out: int | None = None
+    judge: Judge | None = None
+    start: Start | None = None
+
+    def parts(self, rows: TrainingRows) -> tuple[Part, Part]:
+        """What to train on, and what to hold out.
+
+        Raises:
+            DataError: One of them would be empty though both are wanted.
+        """
+        if self.hold_out is not None:
+            return rows.without(self.hold_out)
+        return rows.split(self.fit.validation_split)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What came of a training.
+
+    Attributes:
+        history: Loss and accuracy per epoch, ``val_`` before the name for the rows held out.
+        epochs: Epochs that the trained weights are of: with early stopping those of the best.
+        scores: What `Trial.judge` said; empty without one.
+        seconds: How long it took, in this process.
+    """
+
+    history: History
+    epochs: int
+    scores: Scores
+    seconds: float
 
 
 def check_arguments(trial: Trial) -> None:
@@ -126,24 +169,33 @@ def check_network(source: ModelSource, loss: str, classes: int) -> tuple[int, in
     return shape
 
 
-def train(trial: Trial, rows: TrainingRows, target: Path, threads: int) -> History:
+def train(
+    trial: Trial,
+    rows: TrainingRows,
+    target: Path | None,
+    threads: int,
+    checkpoint: Path | None = None,
+) -> Fitted:
     """Trains a network and writes it.
 
-    The same trial on the same rows gives the same weights, on the same number of threads.
+    The same trial on the same rows gives the same weights, on the same number of threads, and
+    also if it was killed and goes on from its checkpoint.
 
     Args:
         trial: What to train.
         rows: What to train on.
-        target: Keras file to write: the network without the optimizer's state.
+        target: Keras file to write: the network without the optimizer's state. None to write none.
         threads: Cores that belong to this task.
+        checkpoint: File to go on from if it exists, and to write after each epoch.
 
     Returns:
-        Loss and accuracy per epoch, ``val_`` before the name for the rows held out.
+        How it went.
 
     Raises:
         DarkroomError: The loss is not a number any more.
         Exception: Whatever Keras and the network raise.
     """
+    begun = time.perf_counter()
     tf = import_tensorflow(threads)
     import keras
 
@@ -158,33 +210,61 @@ def train(trial: Trial, rows: TrainingRows, target: Path, threads: int) -> Histo
         loss=_make_loss(trial.loss),
         metrics=list(METRICS),
     )
-    training, held_out = rows.split(fit.validation_split)
-    targets = _targets(trial.loss.name, _units(model), trial.classes)
-
-    def part(start: int, stop: int, seed: int | None) -> Any:
-        return dataset(
-            rows,
-            start,
-            stop,
-            batch_size=fit.batch_size,
-            targets=targets,
-            seed=seed,
-            threads=threads,
-        )
-
-    history = model.fit(
-        part(0, training, fit.seed if fit.shuffle else None),
-        validation_data=part(training, rows.rows, None) if held_out else None,
-        epochs=fit.epochs,
+    callbacks = [_make_callback(callback) for callback in fit.all_callbacks]
+    recorder = Recorder(model, callbacks, checkpoint, fit.epochs)
+    training, held_out = trial.parts(rows)
+    if trial.start is not None and not recorder.progress.epochs:
+        trial.start(model, rows.batches(training, fit.batch_size))
+    part = functools.partial(
+        dataset,
+        rows,
+        batch_size=fit.batch_size,
+        targets=_targets(trial.loss.name, _units(model), trial.classes),
+        threads=threads,
+    )
+    done = recorder.progress
+    model.fit(
+        part(training, seed=lambda: (fit.seed, recorder.epoch) if fit.shuffle else None),
+        validation_data=part(held_out) if held_out.rows else None,
+        initial_epoch=done.epochs,
+        epochs=done.epochs if done.stopped else fit.epochs,
         shuffle=False,  # The dataset does it.
         verbose=fit.verbose,
-        callbacks=[_make_callback(callback) for callback in fit.all_callbacks],
+        callbacks=[*callbacks, recorder.callback()],
         class_weight=dict(trial.class_weight) if trial.class_weight else None,
-    ).history
-    numbers = {name: [float(value) for value in values] for name, values in history.items()}
-    _check_finite(numbers)
-    _without_optimizer(model).save(target)
-    return numbers
+    )
+    scores = _judged(trial.judge, model, rows, held_out, fit.batch_size)
+    if target is not None:
+        _without_optimizer(model).save(target)
+    return Fitted(
+        history=recorder.progress.history,
+        epochs=_epochs_of_weights(callbacks, recorder.progress.epochs),
+        scores=scores,
+        seconds=time.perf_counter() - begun,
+    )
+
+
+def _judged(
+    judge: Judge | None, model: Any, rows: TrainingRows, held_out: Part, batch_size: int
+) -> Scores:
+    if judge is None or not held_out.rows:
+        return {}
+    truths, answers = [], []
+    for images, labels in rows.batches(held_out, batch_size):
+        truths.append(labels)
+        answers.append(np.asarray(model.predict_on_batch(images.astype(np.float32)), np.float64))
+    found = np.concatenate(answers)
+    if found.shape[1] == 1:
+        found = np.hstack([1 - found, found])
+    return judge(np.concatenate(truths), found)
+
+
+def _epochs_of_weights(callbacks: Sequence[Any], done: int) -> int:
+    """How many epochs the weights have seen that a training ends with."""
+    for callback in callbacks:
+        if getattr(callback, BEST_WEIGHTS, None) is not None:
+            return int(callback.best_epoch) + 1
+    return done
 
 
 def said(error: BaseException) -> str:
@@ -298,15 +378,6 @@ def _targets(loss: str, units: int, classes: int) -> Callable[[Any], Any]:
     if loss == SPARSE_LOSS:
         return lambda index: index
     return lambda index: tf.one_hot(index, classes)
-
-
-def _check_finite(history: History) -> None:
-    for epoch, loss in enumerate(history["loss"], start=1):
-        if not math.isfinite(loss):
-            raise DarkroomError(
-                f"the loss is {loss} after epoch {epoch}: lower the learning rate, or check the "
-                "range of the inputs"
-            )
 
 
 def _without_optimizer(model: Any) -> Any:
