@@ -39,5 +39,7 @@ for pipeline in load_pipelines().valid:
         rollback = StageOperator(
             task_id=Stage.ROLLBACK, options=OPTIONS, doc_md=STAGE_DOCS[Stage.ROLLBACK]
         )
-        deploy = StageOperator(task_id=Stage.DEPLOY, doc_md=STAGE_DOCS[Stage.DEPLOY])
+        deploy = StageOperator(
+            task_id=Stage.DEPLOY, outlets=[pipeline.deployed], doc_md=STAGE_DOCS[Stage.DEPLOY]
+        )
         rollback >> deploy

@@ -20,7 +20,7 @@ from local_stack.pipeline_file import SourceFolder, existing_or_new
 from local_stack.stack import Running, run_stack
 from tests.e2e.conftest import Place
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 PATIENCE = 300.0
 

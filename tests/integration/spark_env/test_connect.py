@@ -67,6 +67,7 @@ spark.stop()
 """
 
 
+@pytest.mark.long
 def test_the_library_in_a_connect_session(tmp_path: Path) -> None:
     house.save_mean(tmp_path / "mean.keras")
     house.save_doubler(tmp_path / "doubler.keras")

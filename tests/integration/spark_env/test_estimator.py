@@ -90,6 +90,7 @@ def test_a_network_learns_and_answers_probabilities(
     assert answered[-1]["reason"].startswith("NOT_AN_IMAGE")
 
 
+@pytest.mark.long
 def test_labels_losses_and_partitions_that_mean_the_same_train_the_same_network(
     model: KerasImageFileModel, frame: DataFrame
 ) -> None:

@@ -60,6 +60,7 @@ def house(spark: SparkSession, mlflow_uri: str, backbone_file: Path, tmp_path: P
     return tuned_house(spark, mlflow_uri, backbone_file, tmp_path)
 
 
+@pytest.mark.long
 def test_the_winner_is_one_portable_model_and_every_epoch_is_logged(house: House) -> None:
     house.fill()
     tuned = house.tune()

@@ -161,6 +161,7 @@ away.rename(made.file)
 """
 
 
+@pytest.mark.long
 def test_a_cluster_s_workers_are_sent_the_model(
     model_file: Path, prepared: PreparedModel, tmp_path: Path
 ) -> None:

@@ -300,6 +300,7 @@ def test_the_key_sees_what_the_result_depends_on(
     assert len(keys) == 2
 
 
+@pytest.mark.long
 def test_runs_that_crash_at_every_commit_end_in_the_same_tables(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, story: Story
 ) -> None:

@@ -219,6 +219,7 @@ def test_two_files_that_change_places_keep_both_pictures(
     assert bytes(rows["a/001.png"][c.IMAGE]) == GOOD["a/000.png"]
 
 
+@pytest.mark.long
 def test_a_forgotten_picture_does_not_come_back(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,6 +314,7 @@ ODD_NAMES = {
 }
 
 
+@pytest.mark.long
 def test_hadoop_reads_what_the_local_way_reads(spark: SparkSession, tmp_path: Path) -> None:
     local = Place(spark, tmp_path / "local", {**GOOD, **ODD_NAMES})
     local.ingest("r1")
@@ -373,6 +375,7 @@ def test_several_sources_share_the_tables(spark: SparkSession, tmp_path: Path) -
     assert len(splits) == 12
 
 
+@pytest.mark.long
 def test_a_file_that_is_written_or_vanishes_meanwhile_is_unreadable_for_now(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -116,6 +116,7 @@ def test_moments_and_smaller_numbers_keep_their_value(spark: SparkSession, lake:
     assert kept[c.MODIFIED_AT] == MOMENT.replace(tzinfo=dt.UTC)
 
 
+@pytest.mark.long
 def test_a_killed_spark_job_leaves_no_snapshot(spark: SparkSession, lake: Lake) -> None:
     before = append(lake, splits(spark, "a"))
     workspace = lake._workspace.root

@@ -49,6 +49,7 @@ def mean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return house.save_mean(tmp_path / "mean.keras")
 
 
+@pytest.mark.long
 def test_fitted_models_answer_the_same_in_a_new_process(
     spark: SparkSession, mean: Path, tmp_path: Path
 ) -> None:
