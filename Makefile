@@ -69,7 +69,7 @@ lineage: need-PIPELINE need-VERSION setup  ## what trained a model: PIPELINE=nam
 # Each suite keeps one core busy and waits a lot, so two run side by side, the longest ones first;
 # what a suite says is shown in one piece when it has ended. A failed one does not keep the others.
 TWO_AT_A_TIME := $(MAKE) --jobs=2 --keep-going --output-sync=target
-test: setup  ## lint and all tests (15 minutes)
+test: setup  ## lint and all tests (18 minutes)
 	@echo "Lint and tests, two at a time; each is shown when it has ended"
 	@$(TWO_AT_A_TIME) lint-spark lint-airflow integration-spark integration-airflow e2e \
 		unit-spark unit-airflow
