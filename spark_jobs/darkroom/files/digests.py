@@ -1,9 +1,10 @@
-"""What tells files apart, whatever they are called."""
+"""What tells files and values apart, whatever they are called."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from pathlib import Path
 
 
@@ -16,6 +17,11 @@ def digest_of(path: Path) -> str:
         return digest.hexdigest()
     status = path.stat()
     return _file_digest(path.absolute(), "sha256", status.st_size, status.st_mtime_ns)
+
+
+def digest_of_json(values: object) -> str:
+    """SHA-256 of the canonical JSON of values that JSON knows, in hexadecimal."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def md5_of(file: Path) -> str:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 PREDICTIONS_FILE: Final = "predictions.parquet"
 
 _FACTS: Final = (c.ROOT, c.WIDTH, c.HEIGHT, c.BRIGHTNESS, c.METADATA)
-_ROWS_PER_BATCH: Final = 10_000
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from darkroom.contract import RunFolder, Stage, StageResult, StageStatus, Workspace
 from darkroom.contract.workspace import write_atomically
+from darkroom.files.digests import digest_of_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +41,7 @@ class StageRun:
 
 def input_key(inputs: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON of everything that a result depends on."""
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+    return digest_of_json(inputs)
 
 
 def recall(workspace: Workspace, pipeline: str, stage: Stage, key: str) -> StageResult | None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -29,6 +27,7 @@ from darkroom.contract import (
 from darkroom.contract import columns as c
 from darkroom.contract.tuning import TUNING_METRICS
 from darkroom.contract.workspace import write_atomically
+from darkroom.files.digests import digest_of_json
 from darkroom.images import PIXEL_PATH_VERSION
 from darkroom.lake import Lake
 from darkroom.ml.engines import Engine, PreparedModel, prepare, ship
@@ -328,7 +327,7 @@ def _trial_record(data: TrainData, trial: Trial, read: Sequence[Snapshot]) -> Tr
         for name, values in fit.history.items()
     }
     return TrialRecord(
-        key=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
+        key=digest_of_json(identity),
         name=f"{trial.backbone} {trial.point}",
         params={key: str(value) for key, value in params.items()},
         metrics={

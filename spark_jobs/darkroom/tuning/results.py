@@ -6,7 +6,6 @@ finds every fit that has ended before. Standard library and NumPy only.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from darkroom.contract.workspace import replacing, write_atomically
+from darkroom.files.digests import digest_of_json
 from darkroom.tuning.head import Head
 
 FITS_VERSION: Final = 1
@@ -45,8 +45,7 @@ class FitResult:
 
 def content_key(**parts: Any) -> str:
     """SHA-256 of the canonical JSON of everything that a fit depends on."""
-    text = json.dumps({"version": FITS_VERSION, **parts}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digest_of_json({"version": FITS_VERSION, **parts})
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from tests.integration.spark_env.jvm import QUICK
+
 PROJECT = Path(__file__).parents[3]
 BARRED = Path(__file__).parent / "barred"
 
@@ -19,11 +21,7 @@ def spark() -> Iterator[SparkSession]:
     """Two local workers that import the library from the source tree."""
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["PYTHONPATH"] = os.pathsep.join([str(PROJECT / "spark_jobs"), str(PROJECT)])
-    builder = SparkSession.builder.master("local[2]").appName("tests")
-    # As scripts/env.sh does: small jobs are over before the second compiler pays.
-    builder = builder.config(
-        "spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
-    )
+    builder = SparkSession.builder.master("local[2]").appName("tests").config(*QUICK)
     for line in (PROJECT / "config/spark/spark-defaults.conf").read_text().splitlines():
         if line.strip() and not line.startswith("#"):
             name, value = line.split(maxsplit=1)

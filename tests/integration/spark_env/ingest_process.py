@@ -18,6 +18,7 @@ from darkroom.lake import lake as lake_module
 from darkroom.lake.commits import commit_files
 from darkroom.stages import ingest
 from darkroom.stages.run import StageRun
+from tests.integration.spark_env.jvm import QUICK
 
 
 def main(workspace: str, source: str, run_id: str, ready: str = "") -> None:
@@ -31,9 +32,7 @@ def main(workspace: str, source: str, run_id: str, ready: str = "") -> None:
         gate=GateConfig(thresholds={"accuracy": 0.5}),
     )
     builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", False)
-    builder = builder.config(
-        "spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
-    )
+    builder = builder.config(*QUICK)
     spark = builder.config("spark.sql.shuffle.partitions", 1).getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     if ready:
