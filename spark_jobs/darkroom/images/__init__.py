@@ -8,6 +8,7 @@ from darkroom.images.audit import (
     AUDIT_VERSION,
     ImageFacts,
     audit_image,
+    audit_images,
     image_id_of,
     perceptual_hash,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "ImageStruct",
     "arrayToImageStruct",
     "audit_image",
+    "audit_images",
     "decode_rgb",
     "imageStructToArray",
     "imageStructToRGB",

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from darkroom.contract.reasons import RejectReason
+from darkroom.images.measures import Luma, measure
 from darkroom.images.pixels import ImageRejectedError, load_picture, open_image
 from darkroom.images.stored import bit_depth, is_animated, orientation
 
 AUDIT_VERSION = "2"
 """Part of what an ingestion depends on: raise it when a change below alters any value."""
-
-
-_HASH_SIDE = 32
-"""Both hashes look at the luma at this size, so that it is shrunk once."""
-
-_HASH_BITS = 8
-"""Either hash has so many rows of so many bits."""
-
-_SHARPNESS_SIDE = 512
-"""A longer side is shrunk below it first: sharpness is then about what one sees, and cheap."""
-
-_LEVELS = np.arange(256, dtype=np.float64)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,34 +73,31 @@ def audit_image(data: bytes, min_side: int = 1) -> ImageFacts:
         ImageRejectedError: EMPTY, NOT_AN_IMAGE, UNSUPPORTED_FORMAT, TRUNCATED, CORRUPT, TOO_LARGE
             or TOO_SMALL.
     """
-    image = open_image(data)
-    stored_format, stored_mode = image.format or "", image.mode
-    if min(image.size) < min_side:
-        width, height = image.size
-        raise ImageRejectedError(
-            RejectReason.TOO_SMALL, f"{width}x{height} pixels, each side needs at least {min_side}"
-        )
-    # Loading forgets how the file stored the pixels.
-    depth, animated = bit_depth(image), is_animated(image)
-    picture = load_picture(image)
-    luma = picture.convert("L")
-    brightness, contrast = _moments(luma)
-    small = _for_hashing(luma)
-    return ImageFacts(
-        format=stored_format,
-        mode=stored_mode,
-        bit_depth=depth,
-        # Asked for any earlier, Pillow would load a PNG file and swallow what it says of damage.
-        orientation=orientation(image),
-        animated=animated,
-        width=picture.width,
-        height=picture.height,
-        brightness=brightness,
-        contrast=contrast,
-        sharpness=_sharpness(luma),
-        perceptual_hash=_perceptual_hash(small),
-        difference_hash=_difference_hash(small),
-    )
+    [found] = audit_images([data], min_side)
+    if isinstance(found, ImageRejectedError):
+        raise found
+    return found
+
+
+def audit_images(
+    files: Sequence[bytes], min_side: int = 1
+) -> list[ImageFacts | ImageRejectedError]:
+    """`audit_image` of several pictures, of which small ones take half the time.
+
+    Args:
+        files: The encoded bytes. Of each picture at most 256 KiB of pixels are in memory together.
+        min_side: Fewest pixels that either side must have.
+
+    Returns:
+        The facts, or why there are none, in the order of the files.
+    """
+    seen = [_look(data, min_side) for data in files]
+    lumas = [one.luma for one in seen if isinstance(one, _Seen)]
+    measured = iter(measure(lumas) if lumas else ())
+    return [
+        ImageFacts(**one.stored, **next(measured)._asdict()) if isinstance(one, _Seen) else one
+        for one in seen
+    ]
 
 
 def perceptual_hash(pixels: NDArray[np.uint8]) -> str:
@@ -121,50 +109,38 @@ def perceptual_hash(pixels: NDArray[np.uint8]) -> str:
     Returns:
         16 hexadecimal digits.
     """
-    return _perceptual_hash(_for_hashing(Image.fromarray(pixels).convert("L")))
+    [measures] = measure([Luma.of(Image.fromarray(pixels))])
+    return measures.perceptual_hash
 
 
-def _for_hashing(luma: Image.Image) -> Image.Image:
-    """What imagehash's pHash does first; given this size, it leaves a picture as it is."""
-    return luma.resize((_HASH_SIDE, _HASH_SIDE), Image.Resampling.LANCZOS)
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A picture that was decoded: the facts that need no arithmetic, and what the others need."""
+
+    stored: dict[str, Any]
+    luma: Luma
 
 
-def _perceptual_hash(small: Image.Image) -> str:
-    """Bit for bit imagehash's, which takes twice as long."""
-    from scipy.fftpack import dct
-
-    low = dct(dct(np.asarray(small), axis=0)[:_HASH_BITS], axis=1)[:, :_HASH_BITS]
-    middle = np.sort(low, axis=None)[_HASH_BITS**2 // 2 - 1 : _HASH_BITS**2 // 2 + 1]
-    return _hexadecimal(low > (middle[0] + middle[1]) / 2)
-
-
-def _difference_hash(small: Image.Image) -> str:
-    """Bit for bit imagehash's."""
-    side = (_HASH_BITS + 1, _HASH_BITS)
-    pixels = np.asarray(small.resize(side, Image.Resampling.LANCZOS))
-    return _hexadecimal(pixels[:, 1:] > pixels[:, :-1])
-
-
-def _hexadecimal(bits: NDArray[np.bool_]) -> str:
-    """As imagehash prints a hash, and several times as fast."""
-    return np.packbits(bits).tobytes().hex()
-
-
-def _moments(luma: Image.Image) -> tuple[float, float]:
-    """Mean and standard deviation, exactly, from the histogram."""
-    counts = np.array(luma.histogram(), dtype=np.float64)
-    total = counts.sum()
-    mean = float(counts @ _LEVELS / total)
-    return mean, float(np.sqrt(counts @ np.square(_LEVELS - mean) / total))
-
-
-def _sharpness(luma: Image.Image) -> float:
-    factor = -(-max(luma.size) // _SHARPNESS_SIDE)
-    grey = np.asarray(luma.reduce(factor) if factor > 1 else luma).astype(np.int64)
-    if min(grey.shape) < 3:
-        return 0.0
-    neighbours = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
-    edges = (neighbours - 4 * grey[1:-1, 1:-1]).ravel()
-    # In whole numbers: exact, and quicker than numpy.var.
-    total, squares = int(edges.sum()), int(edges @ edges)
-    return (squares - total * total / edges.size) / edges.size
+def _look(data: bytes, min_side: int) -> _Seen | ImageRejectedError:
+    try:
+        image = open_image(data)
+        if min(image.size) < min_side:
+            width, height = image.size
+            raise ImageRejectedError(
+                RejectReason.TOO_SMALL,
+                f"{width}x{height} pixels, each side needs at least {min_side}",
+            )
+        # Loading forgets how the file stored the pixels.
+        stored: dict[str, Any] = {
+            "format": image.format or "",
+            "mode": image.mode,
+            "bit_depth": bit_depth(image),
+            "animated": is_animated(image),
+        }
+        picture = load_picture(image)
+    except ImageRejectedError as rejected:
+        # Anew: by way of its frames, what was raised keeps the picture in memory.
+        return ImageRejectedError(rejected.reason, rejected.detail)
+    # Asked for any earlier, Pillow would load a PNG file and swallow what it says of damage.
+    stored |= {"orientation": orientation(image), "width": picture.width, "height": picture.height}
+    return _Seen(stored, Luma.of(picture))

@@ -119,6 +119,21 @@ def decide(
     return judged.withColumn(OUTCOME, _outcome()).drop(_LEAVING)
 
 
+def decide_alone(audited: DataFrame) -> DataFrame:
+    """What `decide` says where no file is known and no picture is there twice.
+
+    Args:
+        audited: Reads reason.
+
+    Returns:
+        ``audited`` with the column outcome.
+    """
+    from pyspark.sql import functions as f
+
+    outcome = f.when(f.col(c.REASON).isNull(), ACCEPTED).otherwise(REJECTED)
+    return audited.withColumn(OUTCOME, outcome)
+
+
 def _holders(readable: DataFrame, staying: DataFrame, contested: DataFrame) -> DataFrame:
     """Per picture and label: the first file, the one that is an image already, the candidate."""
     from pyspark.sql import functions as f

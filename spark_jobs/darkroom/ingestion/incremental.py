@@ -102,6 +102,16 @@ def compare(
     )
 
 
+def all_new(listed: DataFrame) -> DataFrame:
+    """What `compare` returns where the tables know of nothing, without a join to plan."""
+    from pyspark.sql import functions as f
+
+    kinds = dict.fromkeys(_KNOWN, "string") | {STALE_REFUSAL: f"struct<{KNOWN_ROOT}: string>"}
+    nothing = {name: f.lit(None).cast(kind) for name, kind in kinds.items()}
+    differs = dict.fromkeys((KNOWN_SAME, KNOWN_SAID), f.lit(False))
+    return listed.withColumns({STATE: f.lit(NEW), **nothing, **differs})
+
+
 def awaken(compared: DataFrame, images: DataFrame) -> DataFrame:
     """Marks rejected files to be opened again that were rejected because of others.
 

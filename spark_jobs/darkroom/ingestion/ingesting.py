@@ -16,9 +16,9 @@ from darkroom.ingestion import incremental as inc
 from darkroom.ingestion.counts import Counts
 from darkroom.ingestion.listing import Listing
 from darkroom.ingestion.opening import Opening, open_files, union
-from darkroom.ingestion.reading import STAGED, Audit
+from darkroom.ingestion.reading import STAGED, Audit, Audited
 from darkroom.ingestion.tables import Tables
-from darkroom.ingestion.tallies import Amount, Outcome, State, total
+from darkroom.ingestion.tallies import Amount, Outcome, State, outcomes_alone, total
 from darkroom.lake import Rows, housekeeping
 
 if TYPE_CHECKING:
@@ -76,10 +76,10 @@ class Ingestion:
 
     @cached_property
     def _compared(self) -> DataFrame:
+        if self._first:
+            return inc.all_new(self.listed)
         images, rejected = self._read(c.IMAGES), self._read(c.REJECTED_IMAGES)
         compared = inc.compare(self.listed, images, rejected, self.listing.roots)
-        if self._first:
-            return compared
         compared = self._saved(compared, "compared")
         if self._bases[c.REJECTED_IMAGES] is None:
             return compared
@@ -116,10 +116,9 @@ class Ingestion:
         return sum(one.size for state, one in self._amounts.items() if state.state in inc.OPENED)
 
     @cached_property
-    def _decided(self) -> DataFrame:
+    def _audited(self) -> Audited:
         from pyspark.sql import functions as f
 
-        compared = self._compared
         folder = self.tables.lake.new_folder(self.tables.namespace, c.IMAGES, Stage.INGEST)
         audit = Audit(folder=folder, min_side=self.config.min_side, run_id=self.tables.run_id)
         opening = Opening(
@@ -128,8 +127,25 @@ class Ingestion:
             roots=self.listing.roots,
             scratch=self.scratch,
         )
-        todo = compared.where(f.col(inc.STATE).isin(*inc.OPENED))
-        audited = open_files(self.tables.spark, todo, audit, opening)
+        todo = self._compared.where(f.col(inc.STATE).isin(*inc.OPENED))
+        return open_files(self.tables.spark, todo, audit, opening)
+
+    @cached_property
+    def _distinct(self) -> bool:
+        """Whether there is no other picture on which it could hang what becomes of one.
+
+        Then Spark need not look for any.
+        """
+        nothing_known = self._first and self._bases[c.FORGOTTEN] is None
+        return nothing_known and not self._audited.repeats()
+
+    @cached_property
+    def _decided(self) -> DataFrame:
+        from pyspark.sql import functions as f
+
+        audited, compared = self._audited.rows, self._compared
+        if self._distinct:
+            return d.decide_alone(audited)
         of_image = f.col(inc.KNOWN_TABLE) == c.IMAGES
         hangs = f.col(inc.KNOWN_REASON).isin(*inc.HANGS_ON_OTHERS)
         unopened = compared.where(f.col(inc.STATE).isin(inc.UNCHANGED, inc.RELABELLED))
@@ -172,6 +188,8 @@ class Ingestion:
     def _outcomes(self) -> Counter[Outcome]:
         if not self._opened:
             return Counter()
+        if self._distinct:
+            return outcomes_alone(self._audited.tally())
         columns = (d.OUTCOME, c.REASON, inc.KNOWN_TABLE, STAGED)
         rows: list[Any] = self._decided.groupBy(*columns).count().collect()
         return Counter({Outcome(*row[:4]): row[4] for row in rows})

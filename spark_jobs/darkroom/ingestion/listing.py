@@ -48,6 +48,24 @@ class Listing:
     fingerprint: str
 
 
+@dataclass(frozen=True)
+class Listed:
+    """What was in the sources when they were listed.
+
+    Attributes:
+        listing: The numbers.
+        files: A Parquet file of the files; see `list_sources` for its columns.
+    """
+
+    listing: Listing
+    files: pa.Buffer
+
+    def write(self, file: Path) -> None:
+        """Writes the files where Spark can read them."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(self.files)
+
+
 def list_sources(sources: Sequence[Source], sink: Sink | None = None) -> Listing:
     """Lists what is there to ingest; no file is opened but a manifest.
 
@@ -90,13 +108,17 @@ def list_sources(sources: Sequence[Source], sink: Sink | None = None) -> Listing
     return listing
 
 
-def write_listing(sources: Sequence[Source], file: Path) -> Listing:
-    """Lists the sources into a Parquet file that Spark reads; see `list_sources`."""
+def listed_files(sources: Sequence[Source]) -> Listed:
+    """Lists the sources and holds what they have in some ten bytes a file; see `list_sources`."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with pq.ParquetWriter(file, _schema()) as writer:
-        return list_sources(sources, writer.write_batch)
+    sink = pa.BufferOutputStream()
+    # A dictionary of names that are all different is larger than the names.
+    options: dict[str, Any] = {"compression": "zstd", "use_dictionary": [c.ROOT, c.LABEL]}
+    with pq.ParquetWriter(sink, _schema(), **options) as writer:
+        listing = list_sources(sources, writer.write_batch)
+    return Listed(listing, sink.getvalue())
 
 
 class _Batch:
@@ -137,16 +159,16 @@ class _Batch:
         schema = _schema()
         columns = zip(*self._rows, strict=True)
         arrays = [
-            pa.array(_items(column), field.type)
+            pa.array(_items(column) if pa.types.is_map(field.type) else column, field.type)
             for column, field in zip(columns, schema, strict=True)
         ]
         self._sink(pa.RecordBatch.from_arrays(arrays, schema=schema))
         self._rows = []
 
 
-def _items(column: tuple[Any, ...]) -> list[Any]:
+def _items(column: tuple[Mapping[str, str] | None, ...]) -> list[list[tuple[str, str]] | None]:
     """Arrow takes a map as a list of its items, sorted so that equal maps are equal."""
-    return [sorted(value.items()) if isinstance(value, Mapping) else value for value in column]
+    return [None if value is None else sorted(value.items()) for value in column]
 
 
 def _schema() -> pa.Schema:

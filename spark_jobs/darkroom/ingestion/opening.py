@@ -13,7 +13,7 @@ from darkroom.contract import RejectReason
 from darkroom.contract import columns as c
 from darkroom.contract.source import is_uri
 from darkroom.ingestion.listing import LOCATION
-from darkroom.ingestion.reading import CONTENT, MAX_BYTES, Audit, read_and_audit
+from darkroom.ingestion.reading import CONTENT, MAX_BYTES, Audit, Audited, read_and_audit
 from darkroom.ingestion.sources.hadoop import read_binary
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Opening:
     scratch: Path
 
 
-def open_files(spark: SparkSession, todo: DataFrame, audit: Audit, opening: Opening) -> DataFrame:
+def open_files(spark: SparkSession, todo: DataFrame, audit: Audit, opening: Opening) -> Audited:
     """Audits files, each exactly once.
 
     Args:
@@ -58,19 +58,20 @@ def open_files(spark: SparkSession, todo: DataFrame, audit: Audit, opening: Open
         opening: How many, and where to.
 
     Returns:
-        What `read_and_audit` returns: whoever looks at it twice opens no file twice.
+        What was found out: whoever looks at it twice opens no file twice.
     """
     remote = [root for root in opening.roots if is_uri(root)]
     here = [root for root in opening.roots if not is_uri(root)]
     _log.info("opening %s new or changed files", f"{opening.files:,}")
-    audited: list[DataFrame] = []
+    audited: list[Audited] = []
     if here:
         # By path, because rows dealt out in turn are sorted first.
         local = todo.where(_of(here)).repartition(tasks(spark, opening), c.PATH)
         audited.append(read_and_audit(local, audit, opening.scratch / "local"))
     if remote:
         audited += _read_remote(spark, todo.where(_of(remote)), audit, opening.scratch / "remote")
-    return union(audited)
+    files = [file for one in audited for file in one.files]
+    return Audited(union([one.rows for one in audited]), files)
 
 
 def union(frames: Sequence[DataFrame]) -> DataFrame:
@@ -88,9 +89,7 @@ def tasks(spark: SparkSession, opening: Opening) -> int:
     return max(1, worthwhile, math.ceil(opening.total_bytes / PARTITION_BYTES))
 
 
-def _read_remote(
-    spark: SparkSession, todo: DataFrame, audit: Audit, folder: Path
-) -> list[DataFrame]:
+def _read_remote(spark: SparkSession, todo: DataFrame, audit: Audit, folder: Path) -> list[Audited]:
     from pyspark.sql import functions as f
 
     todo = todo.persist()
@@ -103,7 +102,7 @@ def _read_remote(
             content = content.withColumnsRenamed({"path": LOCATION, "content": CONTENT})
             whole = content.join(f.broadcast(todo), LOCATION)
             audited.append(read_and_audit(whole, audit, folder))
-            read = audited[0].select(c.ROOT, c.PATH)
+            read = audited[0].rows.select(c.ROOT, c.PATH)
             todo_left = todo.join(read, [c.ROOT, c.PATH], "left_anti")
         else:
             todo_left = todo

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from darkroom.contract import RejectReason
 from darkroom.contract import columns as c
 from darkroom.files.uris import read_local, reason_of
-from darkroom.images import ImageFacts, ImageRejectedError, audit_image, image_id_of
+from darkroom.images import ImageFacts, ImageRejectedError, audit_images, image_id_of
 from darkroom.ingestion.listing import LOCATION
 from darkroom.ingestion.staging import StagedFile
 
@@ -29,11 +29,21 @@ CONTENT = "content"
 STAGED = "staged"
 """Column: location of the Parquet file that holds the picture."""
 
+FILES = "files"
+"""Column: a number of files."""
+
 _WRITTEN = "written"
 """Column: a file of what was found out."""
 
 _FACTS = tuple(field.name for field in fields(ImageFacts))
 _FOUND = (c.IMAGE_ID, c.REASON, c.DETAIL, STAGED)
+_OPENED_BY = (LOCATION, c.LENGTH, c.REASON, c.DETAIL)
+
+PART_FILES = 128
+"""Files that are audited together: enough that NumPy's calls cost little for each."""
+
+PART_BYTES = 1024**2
+"""Encoded bytes that are audited together, unless a single file has more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,28 +60,63 @@ class Audit:
     min_side: int
     run_id: str
 
-    def of_file(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Opens one listed file and describes what it holds.
+    def of_files(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Opens listed files and describes what they hold.
 
         Args:
-            row: Columns of the listing; ``content`` in addition where the bytes are known.
+            rows: ``location``, ``length``, ``reason`` and ``detail`` of the listing; ``content`` in
+                addition where the bytes are known. All files are in memory together.
 
         Returns:
-            The row with ``reason`` and ``detail``, or with ``image_id`` (SHA-256), ``image`` (the
-            bytes) and the fields of `darkroom.images.ImageFacts`.
+            For each row ``reason`` and ``detail``; or ``image_id`` (SHA-256), ``image`` (the bytes)
+            and the fields of `darkroom.images.ImageFacts`.
         """
-        if row.get(c.REASON):
-            return dict(row)
-        try:
-            data = _content(row) if CONTENT in row else _read(row)
-            facts = audit_image(data, self.min_side)
-        except ImageRejectedError as rejected:
-            return {**row, c.REASON: str(rejected.reason), c.DETAIL: rejected.detail}
-        found = {name: getattr(facts, name) for name in _FACTS}
-        return {**row, c.IMAGE_ID: image_id_of(data), c.IMAGE: data, **found}
+        opened = [_open(row) for row in rows]
+        read = [one for one in opened if isinstance(one, bytes)]
+        facts = iter(audit_images(read, self.min_side))
+        return [_found(one, next(facts)) if isinstance(one, bytes) else one for one in opened]
 
 
-def read_and_audit(files: DataFrame, audit: Audit, folder: Path) -> DataFrame:
+@dataclass(frozen=True)
+class Audited:
+    """What was found out about files.
+
+    Attributes:
+        rows: The columns of the files but location and content; and image_id, reason, detail, and
+            staged, the Parquet file that holds the picture. Where reason is null, image_id and
+            staged are not; elsewhere it is the other way round.
+        files: The Parquet files of these rows, which the driver sees as well.
+    """
+
+    rows: DataFrame
+    files: Sequence[str]
+
+    def repeats(self) -> bool:
+        """Whether a picture is there twice."""
+        import pyarrow.compute as pc
+
+        ids = self._columns(c.IMAGE_ID)[c.IMAGE_ID]
+        distinct: int = pc.count_distinct(ids, mode="only_valid").as_py()
+        pictures: int = len(ids) - ids.null_count
+        return distinct < pictures
+
+    def tally(self) -> list[dict[str, Any]]:
+        """Number of rows (``files``) by reason and staged."""
+        keys = (c.REASON, STAGED)
+        counted = self._columns(*keys).group_by(keys).aggregate([([], "count_all")])
+        rows: list[dict[str, Any]] = counted.rename_columns({"count_all": FILES}).to_pylist()
+        return rows
+
+    def _columns(self, *names: str) -> pa.Table:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        schema = pa.schema([(name, pa.string()) for name in names])
+        parts = (pq.read_table(file, columns=list(names)) for file in self.files)
+        return pa.concat_tables([schema.empty_table(), *parts])
+
+
+def read_and_audit(files: DataFrame, audit: Audit, folder: Path) -> Audited:
     """Opens every file, once, and writes the usable pictures below the images table.
 
     What was found out is written by the workers as well: it would cost the JVM more to take it
@@ -82,11 +127,6 @@ def read_and_audit(files: DataFrame, audit: Audit, folder: Path) -> DataFrame:
             others, which are kept. Where ``reason`` is given a file is not opened.
         audit: How.
         folder: Gets what was found out; the driver and all workers see it.
-
-    Returns:
-        The columns of ``files`` but location and content; and image_id, reason, detail, and
-        staged, the Parquet file that holds the picture. Where reason is null, image_id and staged
-        are not; elsewhere it is the other way round.
     """
     from pyspark.sql.types import StringType, StructType
 
@@ -97,10 +137,11 @@ def read_and_audit(files: DataFrame, audit: Audit, folder: Path) -> DataFrame:
     folder.mkdir(parents=True, exist_ok=True)
     work = _auditor(audit, tuple(schema.fieldNames()), str(folder))
     # A task that is repeated leaves a file that nobody names.
-    written: list[Any] = files.mapInArrow(work, f"{_WRITTEN} string").collect()
+    rows: list[Any] = files.mapInArrow(work, f"{_WRITTEN} string").collect()
+    written = [row[0] for row in rows]
     if not written:
-        return files.sparkSession.createDataFrame([], schema)
-    return files.sparkSession.read.schema(schema).parquet(*[row[0] for row in written])
+        return Audited(files.sparkSession.createDataFrame([], schema), ())
+    return Audited(files.sparkSession.read.schema(schema).parquet(*written), written)
 
 
 def _auditor(
@@ -134,13 +175,13 @@ def _audit_batch(
     import pyarrow as pa
 
     found: dict[str, list[str | None]] = {name: [] for name in _FOUND}
-    for row in _rows(batch):
-        audited = audit.of_file(row)
-        if audited.get(c.REASON) is None:
-            staged.add(audited)
-            audited[STAGED] = staged.location
-        for name, values in found.items():
-            values.append(audited.get(name))
+    for part in _parts(batch):
+        rows = audit.of_files(_opened_by(part))
+        staged.add(part, rows)
+        for row in rows:
+            row[STAGED] = staged.location if row.get(c.REASON) is None else None
+            for name, values in found.items():
+                values.append(row.get(name))
     arrays = [
         pa.array(found[name], pa.string()) if name in found else batch.column(name)
         for name in columns
@@ -148,14 +189,43 @@ def _audit_batch(
     return pa.RecordBatch.from_arrays(arrays, names=list(columns))
 
 
-def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
-    """The rows one by one, so that one file's bytes are in Python at a time."""
-    names = batch.schema.names
-    narrow = [name for name in names if name != CONTENT]
-    for place, row in enumerate(batch.select(narrow).to_pylist()):
-        if CONTENT in names:
-            row[CONTENT] = batch.column(CONTENT)[place].as_py()
-        yield row
+def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """As many files as are audited together; only these are in Python at a time."""
+    start = size = 0
+    for place, length in enumerate(batch.column(c.LENGTH).to_pylist()):
+        size += length or 0
+        if place > start and (size > PART_BYTES or place - start == PART_FILES):
+            yield batch.slice(start, place - start)
+            start, size = place, length or 0
+    if len(batch):
+        yield batch.slice(start)
+
+
+def _opened_by(part: pa.RecordBatch) -> list[dict[str, Any]]:
+    names = [name for name in (*_OPENED_BY, CONTENT) if name in part.schema.names]
+    rows: list[dict[str, Any]] = part.select(names).to_pylist()
+    return rows
+
+
+def _found(data: bytes, facts: ImageFacts | ImageRejectedError) -> dict[str, Any]:
+    if isinstance(facts, ImageRejectedError):
+        return _refused(facts)
+    known = {name: getattr(facts, name) for name in _FACTS}
+    return {c.IMAGE_ID: image_id_of(data), c.IMAGE: data, **known}
+
+
+def _refused(rejected: ImageRejectedError) -> dict[str, Any]:
+    return {c.REASON: str(rejected.reason), c.DETAIL: rejected.detail}
+
+
+def _open(row: Mapping[str, Any]) -> bytes | dict[str, Any]:
+    """The bytes, or why there are none."""
+    if row.get(c.REASON):
+        return {name: row[name] for name in (c.REASON, c.DETAIL)}
+    try:
+        return _content(row) if CONTENT in row else _read(row)
+    except ImageRejectedError as rejected:
+        return _refused(rejected)
 
 
 def _content(row: Mapping[str, Any]) -> bytes:

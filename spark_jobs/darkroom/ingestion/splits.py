@@ -142,18 +142,19 @@ def _choose(
     chosen: Texts, component: NDArray[np.int64], members: _Members, config: SplitConfig
 ) -> None:
     """Fills in ``chosen`` where it is None."""
-    open_places = np.flatnonzero(chosen == None)  # noqa: E711 - of each element
-    settled_places = np.flatnonzero(chosen != None)  # noqa: E711 - of each element
-    settled = _by_component(component, settled_places)
-    undecided = _by_component(component, open_places)
-    for number, places in undecided.items():
-        relatives = settled.get(number)
-        if relatives is None:
-            smallest = int(members.perceptual[places].min())
-            chosen[places] = split_at(_hexadecimal(smallest), config)
-            continue
-        for place in places:
-            chosen[place] = chosen[_nearest(place, relatives, members)]
+    settled = chosen != None  # noqa: E711 - of each element
+    has_settled = np.zeros(len(component), bool)
+    has_settled[component[settled]] = True
+    open_places, settled_places = np.flatnonzero(~settled), np.flatnonzero(settled)
+    joins = has_settled[component[open_places]]
+    alone, joining = open_places[~joins], open_places[joins]
+    group, smallest = _smallest(component[alone], members.perceptual[alone])
+    splits = [split_at(_hexadecimal(value), config) for value in smallest.tolist()]
+    chosen[alone] = np.array(splits, dtype=object)[group]
+    concerned = np.isin(component[settled_places], component[joining])
+    relatives = _by_component(component, settled_places[concerned])
+    for place in joining:
+        chosen[place] = chosen[_nearest(place, relatives[component[place]], members)]
 
 
 def split_at(group_id: str, config: SplitConfig) -> str:
@@ -174,14 +175,24 @@ def _nearest(place: int, relatives: NDArray[np.int64], members: _Members) -> int
 
 def _group_ids(members: _Members, component: NDArray[np.int64], chosen: Texts) -> Texts:
     """A name per component and split: the smallest one in use, or the smallest hash."""
-    names = np.empty(len(chosen), dtype=object)
-    for split in c.SPLIT_NAMES:
-        inside = np.flatnonzero(chosen == split)
-        for places in _by_component(component, inside).values():
-            used = [name for name in members.group[places] if name is not None]
-            smallest = int(members.perceptual[places].min())
-            names[places] = min(used) if used else _hexadecimal(smallest)
-    return names
+    parts = component * len(c.SPLIT_NAMES)
+    for number, split in enumerate(c.SPLIT_NAMES):
+        parts[chosen == split] += number
+    part, smallest = _smallest(parts, members.perceptual)
+    used: dict[int, str] = {}
+    for place in np.flatnonzero(members.group != None):  # noqa: E711 - of each element
+        name = members.group[place]
+        used[part[place]] = min(name, used.get(part[place], name))
+    names = [used.get(n) or _hexadecimal(value) for n, value in enumerate(smallest.tolist())]
+    return np.array(names, dtype=object)[part]
+
+
+def _smallest(keys: NDArray[np.int64], hashes: Hashes) -> tuple[NDArray[np.int64], Hashes]:
+    """Numbers the keys, shape (n,), and gives the smallest hash of each number."""
+    distinct, numbers = np.unique(keys, return_inverse=True)
+    smallest = np.full(len(distinct), np.iinfo(np.uint64).max, np.uint64)
+    np.minimum.at(smallest, numbers, hashes)
+    return numbers, smallest
 
 
 def _leaks(members: _Members, pairs: Pairs, chosen: Texts) -> pa.Table:

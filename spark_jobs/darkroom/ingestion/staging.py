@@ -7,7 +7,7 @@ them. The files belong to no snapshot until the driver commits them.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from darkroom.contract import columns as c
@@ -15,6 +15,7 @@ from darkroom.lake.files import resolve
 from darkroom.lake.schema import arrow_schema
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
 ROW_GROUP_BYTES = 16 * 1024**2
@@ -33,7 +34,7 @@ class StagedFile:
         self._location = f"{folder}/part-{uuid.uuid4()}.parquet"
         self._run_id = run_id
         self._schema = arrow_schema(c.IMAGES)
-        self._columns: dict[str, list[Any]] = {name: [] for name in self._schema.names}
+        self._batches: list[pa.RecordBatch] = []
         self._gathered = 0
         self._writer: pq.ParquetWriter | None = None
 
@@ -42,12 +43,24 @@ class StagedFile:
         """Where the file is, or will be."""
         return self._location
 
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Takes a row of the images table; ``run_id`` is filled in."""
-        for name, values in self._columns.items():
-            values.append(row.get(name))
-        self._columns[c.RUN_ID][-1] = self._run_id
-        self._gathered += len(row[c.IMAGE])
+    def add(self, listed: pa.RecordBatch, audited: Sequence[Mapping[str, Any]]) -> None:
+        """Takes the accepted files of some.
+
+        Args:
+            listed: Columns of the listing.
+            audited: What was found out, for each of its rows; where ``reason`` is given the file
+                is left out.
+        """
+        import pyarrow as pa
+
+        accepted = [row for row in audited if row.get(c.REASON) is None]
+        if not accepted:
+            return
+        if len(accepted) < len(audited):
+            listed = listed.filter(pa.array([row.get(c.REASON) is None for row in audited]))
+        arrays = [self._column(field, listed, accepted) for field in self._schema]
+        self._batches.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self._gathered += sum(len(row[c.IMAGE]) for row in accepted)
         if self._gathered >= ROW_GROUP_BYTES:
             self._flush()
 
@@ -57,14 +70,25 @@ class StagedFile:
         if self._writer:
             self._writer.close()
 
+    def _column(
+        self, field: pa.Field, listed: pa.RecordBatch, accepted: Sequence[Mapping[str, Any]]
+    ) -> pa.Array:
+        import pyarrow as pa
+
+        if field.name == c.RUN_ID:
+            return pa.repeat(self._run_id, len(accepted))
+        if field.name in accepted[0]:
+            return pa.array([row[field.name] for row in accepted], field.type)
+        return listed.column(field.name).cast(field.type)
+
     def _flush(self) -> None:
         import pyarrow as pa
 
-        if not self._columns[c.IMAGE]:
+        if not self._batches:
             return
-        arrays = [pa.array(self._columns[field.name], field.type) for field in self._schema]
-        self._open().write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
-        self._columns = {name: [] for name in self._schema.names}
+        table = pa.Table.from_batches(self._batches).combine_chunks()
+        self._open().write_table(table, row_group_size=len(table))
+        self._batches = []
         self._gathered = 0
 
     def _open(self) -> pq.ParquetWriter:

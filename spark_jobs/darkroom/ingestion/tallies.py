@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from darkroom.contract import columns as c
+from darkroom.ingestion.duplicates import ACCEPTED, REJECTED
+from darkroom.ingestion.reading import FILES, STAGED
 
 
 class State(NamedTuple):
@@ -36,3 +41,16 @@ class Outcome(NamedTuple):
 def total(outcomes: Counter[Outcome], *wanted: str) -> int:
     """Number of opened files that came to one of these outcomes."""
     return sum(n for one, n in outcomes.items() if one.outcome in wanted)
+
+
+def outcomes_alone(tally: Iterable[Mapping[str, Any]]) -> Counter[Outcome]:
+    """What `darkroom.ingestion.duplicates.decide_alone` comes to.
+
+    Args:
+        tally: See `darkroom.ingestion.reading.Audited.tally`.
+    """
+    outcomes: Counter[Outcome] = Counter()
+    for row in tally:
+        outcome = ACCEPTED if row[c.REASON] is None else REJECTED
+        outcomes[Outcome(outcome, row[c.REASON], None, row[STAGED])] = row[FILES]
+    return outcomes

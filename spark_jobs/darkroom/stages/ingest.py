@@ -27,7 +27,7 @@ from darkroom.images import AUDIT_VERSION, PIXEL_PATH_VERSION
 from darkroom.ingestion.counts import Counts
 from darkroom.ingestion.dividing import Divided, divide_images
 from darkroom.ingestion.ingesting import Ingestion
-from darkroom.ingestion.listing import Listing, list_sources, write_listing
+from darkroom.ingestion.listing import Listed, Listing, listed_files
 from darkroom.ingestion.sources.opening import all_local, open_sources
 from darkroom.ingestion.tables import Tables
 from darkroom.lake import Lake
@@ -44,18 +44,26 @@ FILLED = (c.IMAGES, c.REJECTED_IMAGES, c.SPLITS, c.SPLIT_LEAKS)
 
 _DISK_FULL = ("No space left on device", "disk is full", "Disk quota exceeded")
 """How the system, SQLite and a quota say it; Java and Arrow repeat the system's words."""
+
+_LISTED = "listed files"
+"""What `inputs` hands to `ingest`."""
+
 _log = logging.getLogger(__name__)
 
 
 def inputs(config: PipelineConfig, workspace: Workspace, run: StageRun) -> Mapping[str, Any] | None:
     """Everything that the result depends on; None where only Spark can list a source.
 
+    The run keeps the listing: what `ingest` brings in is what its result is remembered for.
+
     Raises:
         DataError: The source cannot be used.
     """
     if not all_local(config.source):
         return None
-    listing = list_sources(open_sources(config.source))
+    listed = listed_files(open_sources(config.source))
+    run.handed[_LISTED] = listed
+    listing = listed.listing
     return {
         "roots": listing.roots,
         "files": listing.fingerprint,
@@ -101,7 +109,9 @@ def ingest(
     tables = Tables(spark, Lake(workspace), config.name, run.run_id)
     scratch = workspace.scratch / config.name / uuid.uuid4().hex
     try:
-        listing, counts, divided, classes = _ingest(tables, config, scratch)
+        # Taken away: whoever ingests once more means what the sources hold by then.
+        listed = run.handed.pop(_LISTED, None) or listed_files(open_sources(config.source, spark))
+        counts, divided, classes = _ingest(tables, config, listed, scratch)
     except Exception as error:
         if any(words in str(error) for words in _DISK_FULL):
             raise _disk_full(workspace) from error
@@ -113,7 +123,7 @@ def ingest(
     return StageResult(
         stage=Stage.INGEST,
         status=StageStatus.DONE,
-        summary=_summary(counts, classes, divided, listing.loose),
+        summary=_summary(counts, classes, divided, listed.listing.loose),
         outputs={
             **asdict(counts),
             "images_snapshot": tables.snapshot(c.IMAGES),
@@ -121,7 +131,7 @@ def ingest(
             "classes": _by_label(classes),
             "without_label": classes[None],
             "split_leaks": divided.leaks,
-            "outside_classes": listing.loose,
+            "outside_classes": listed.listing.loose,
         },
     )
 
@@ -131,19 +141,18 @@ Classes = Counter[str | None]
 
 
 def _ingest(
-    tables: Tables, config: PipelineConfig, scratch: Path
-) -> tuple[Listing, Counts, Divided, Classes]:
-    sources = open_sources(config.source, tables.spark)
-    file = scratch / "listing.parquet"
-    listing = write_listing(sources, file)
-    listed = tables.spark.read.parquet(str(file))
+    tables: Tables, config: PipelineConfig, listed: Listed, scratch: Path
+) -> tuple[Counts, Divided, Classes]:
+    listing, file = listed.listing, scratch / "listing.parquet"
+    listed.write(file)
+    files = tables.spark.read.parquet(str(file))
     for attempt in range(ATTEMPTS):
         folder = scratch / f"attempt-{attempt}"
         try:
-            counts = Ingestion(tables, listing, listed, config.source, folder).run()
+            counts = Ingestion(tables, listing, files, config.source, folder).run()
             classes = _images_per_class(tables, listing)
             _check_usable(listing, classes, counts.refused, config.tuning.folds)
-            return listing, counts, divide_images(tables, config.split), classes
+            return counts, divide_images(tables, config.split), classes
         except ConflictError as conflict:
             if attempt == ATTEMPTS - 1:
                 raise

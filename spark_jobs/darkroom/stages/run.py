@@ -19,11 +19,13 @@ class StageRun:
         folder: The run's results: `RunFolder.read` gives those of earlier stages.
         options: The stage's own command-line options, for example ``{"backbone": "embedded"}``.
         force: True to do the work even when nothing has changed.
+        handed: What a stage's ``inputs`` had to find out and leaves to its work, by name.
     """
 
     folder: RunFolder
     options: Mapping[str, str] = field(default_factory=dict)
     force: bool = False
+    handed: dict[str, Any] = field(default_factory=dict)
 
     @property
     def run_id(self) -> str:

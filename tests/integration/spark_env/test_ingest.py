@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from pyspark.sql import SparkSession
 
 from darkroom.contract import (
     DataError,
-    GateConfig,
     PipelineConfig,
     SourceConfig,
     SplitConfig,
@@ -28,91 +27,33 @@ from darkroom.contract import (
     Workspace,
 )
 from darkroom.contract import columns as c
-from darkroom.ingestion import staging
+from darkroom.images import audit_image
+from darkroom.ingestion import reading, staging
+from darkroom.ingestion.incremental import NEW, STATE, all_new, compare
+from darkroom.ingestion.listing import listed_files
 from darkroom.ingestion.reading import Audit, _auditor
+from darkroom.ingestion.sources.opening import open_sources
 from darkroom.lake import Lake
 from darkroom.lake import lake as lake_module
 from darkroom.lake.commits import commit_files
 from darkroom.stages import ingest as stage
-from darkroom.stages.run import StageRun, input_key
+from tests.integration.spark_env.ingest_house import (
+    DEFECTS,
+    GOOD,
+    Place,
+    Rows,
+    counts,
+    key_of,
+    tables,
+)
 from tests.unit.spark_env.pictures import encode, photo, photos, write_tree
 
 pytestmark = pytest.mark.integration
-
-GOOD = {**photos("a", 6, 100), **photos("b", 5, 200)}
-LARGE = photo(7, side=60)
-DEFECTS = {
-    "a/x_copy.png": GOOD["a/000.png"],
-    "a/x_empty.jpg": b"",
-    "a/x_text.jpg": b"words",
-    "b/x_cut.png": LARGE[:4000],
-    "b/x_damaged.png": LARGE[:3000] + bytes(50) + LARGE[3050:],
-    "b/x_huge.png": encode(Image.new("1", (10_000, 10_000))),
-    "b/x_scan.pdf": b"%PDF-1.7\n",
-    "b/x_tiny.png": encode(Image.new("RGB", (4, 4))),
-    "a/x_both.png": photo(300),
-    "b/x_both.png": photo(300),
-}
-
-
-class Place:
-    """A source folder, a workspace, and what an ingestion makes of them."""
-
-    def __init__(self, spark: SparkSession, root: Path, files: Mapping[str, bytes]) -> None:
-        self.spark = spark
-        self.source = write_tree(root / "source", files)
-        self.workspace = Workspace(root / "workspace")
-        self.lake = Lake(self.workspace)
-        self.config = PipelineConfig(
-            name="signs",
-            function="signs_function",
-            view="signs_view",
-            source=SourceConfig(path=str(self.source)),
-            gate=GateConfig(thresholds={"accuracy": 0.5}),
-        )
-
-    def run(self, run_id: str) -> StageRun:
-        return StageRun(folder=self.workspace.run("signs", run_id))
-
-    def ingest(self, run_id: str = "r1") -> StageResult:
-        return stage.ingest(self.spark, self.config, self.workspace, self.run(run_id))
-
-    def key(self) -> str:
-        return key_of(self.config, self.workspace, self.run("any"))
-
-    def rows(self, table: str, *columns: str) -> list[tuple[Any, ...]]:
-        return sorted(
-            tuple(row[name] for name in columns) for row in self.lake.rows("signs", table)
-        )
-
-
-def key_of(config: PipelineConfig, workspace: Workspace, run: StageRun) -> str:
-    known = stage.inputs(config, workspace, run)
-    assert known is not None
-    return input_key(known)
-
-
-def counts(result: StageResult) -> tuple[int, ...]:
-    return tuple(result.outputs[n] for n in ("found", "accepted", "rejected", "unchanged"))
 
 
 def expected_split(perceptual_hash: str) -> str:
     position = int(hashlib.sha256(perceptual_hash.encode()).hexdigest()[:13], 16) / 16**13
     return "test" if position < 0.2 else "train"
-
-
-Rows = dict[str, list[tuple[Any, ...]]]
-
-WHAT_MATTERS = {
-    c.IMAGES: (c.IMAGE_ID, c.PATH, c.LABEL),
-    c.REJECTED_IMAGES: (c.PATH, c.REASON, c.DETAIL),
-    c.SPLITS: (c.IMAGE_ID, c.SPLIT),
-    c.SPLIT_LEAKS: (c.IMAGE_ID, c.OTHER_IMAGE_ID, c.DISTANCE),
-}
-
-
-def tables(place: Place) -> Rows:
-    return {name: place.rows(name, *columns) for name, columns in WHAT_MATTERS.items()}
 
 
 @dataclass(frozen=True)
@@ -361,19 +302,85 @@ def test_a_class_smaller_than_the_folds_is_named(spark: SparkSession, tmp_path: 
 
 
 def test_workers_write_several_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many files are audited together, and with refused ones among them."""
     monkeypatch.setattr(staging, "ROW_GROUP_BYTES", 3000)
-    source = write_tree(tmp_path / "source", GOOD)
+    monkeypatch.setattr(reading, "PART_FILES", 2)
+    source = write_tree(tmp_path / "source", {**GOOD, "a/003.jpg": b"", "b/bad.jpg": b"words"})
+    listed = listed_files(open_sources(SourceConfig(path=str(source))))
+    files = pq.read_table(pa.BufferReader(listed.files))
     audit = Audit(folder=f"file://{tmp_path}/staged", min_side=8, run_id="r")
-    rows = [
-        {c.PATH: path, "location": f"{source}/{path}", c.LABEL: "a", c.LENGTH: len(data)}
-        for path, data in GOOD.items()
-    ]
     columns = (c.PATH, c.LABEL, c.LENGTH, c.IMAGE_ID, c.REASON, c.DETAIL, "staged")
     work = _auditor(audit, columns, str(tmp_path))
-    [named] = list(work(iter([pa.RecordBatch.from_pylist(rows)])))
-    audited = pq.read_table(*named["written"].to_pylist())
-    assert audited["path"].to_pylist() == list(GOOD)
-    [location] = set(audited["staged"].to_pylist())
+    [named] = list(work(iter(files.to_batches(max_chunksize=5))))
+    audited = pq.read_table(*named["written"].to_pylist()).to_pydict()
+    assert audited["path"] == files["path"].to_pylist()
+    reasons = dict(zip(audited["path"], audited["reason"], strict=True))
+    refused = {"a/003.jpg": "EMPTY", "b/bad.jpg": "NOT_AN_IMAGE"}
+    assert {path: reason for path, reason in reasons.items() if reason} == refused
+    [location] = set(audited["staged"]) - {None}
     file = pq.ParquetFile(location.removeprefix("file://"))
     assert file.num_row_groups > 3
-    assert dict(zip(*file.read(["path", "image"]).to_pydict().values(), strict=True)) == GOOD
+    staged = file.read().to_pylist()
+    assert {row["path"]: row["image"] for row in staged} == GOOD
+    for row in staged:
+        data = GOOD[row["path"]]
+        assert (row["image_id"], row["length"]) == (hashlib.sha256(data).hexdigest(), len(data))
+        assert (row["label"], row["run_id"]) == (row["path"][0], "r")
+        assert row["perceptual_hash"] == audit_image(data).perceptual_hash
+
+
+def test_files_are_audited_together_until_they_are_many_or_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reading, "PART_FILES", 3)
+    monkeypatch.setattr(reading, "PART_BYTES", 10)
+
+    def parts(*lengths: int | None) -> list[list[int | None]]:
+        batch = pa.RecordBatch.from_pydict({c.LENGTH: pa.array(lengths, pa.int64())})
+        return [part.column(0).to_pylist() for part in reading._parts(batch)]
+
+    assert parts(1, None, 2, 3) == [[1, None, 2], [3]]
+    assert parts(5, 5, 1) == [[5, 5], [1]]
+    assert parts(99, 1, 99) == [[99], [1], [99]]
+    assert parts(4) == [[4]]
+    assert parts() == []
+
+
+def test_what_was_listed_before_spark_started_is_what_is_ingested(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """For it is what the result will be remembered for."""
+    place = Place(spark, tmp_path, {**GOOD, "a/bad.png": b"words", "b/bad.png": b""})
+    run = place.run("r1")
+    key = key_of(place.config, place.workspace, run)
+    write_tree(place.source, {"a/late.png": photo(800)})
+    first = stage.ingest(spark, place.config, place.workspace, run)
+    assert counts(first) == (13, 11, 2, 0)
+    assert first.outputs["reasons"] == {"EMPTY": 1, "NOT_AN_IMAGE": 1}
+    assert place.rows(c.REJECTED_IMAGES, c.PATH, c.REASON) == [
+        ("a/bad.png", "NOT_AN_IMAGE"),
+        ("b/bad.png", "EMPTY"),
+    ]
+    assert {row[c.PATH]: row[c.IMAGE] for row in place.lake.rows("signs", c.IMAGES)} == GOOD
+    assert place.key() != key
+    again = stage.ingest(spark, place.config, place.workspace, run)
+    assert counts(again) == (14, 1, 0, 13)
+
+
+def test_nothing_is_compared_where_nothing_is_known(spark: SparkSession, tmp_path: Path) -> None:
+    """To the same effect as a comparison with empty tables."""
+    source = write_tree(tmp_path / "source", {"a/1.png": b"1", "b/2.png": b""})
+    config = SourceConfig(path=str(source))
+    listed_files(open_sources(config)).write(tmp_path / "listed")
+    listed = spark.read.parquet(str(tmp_path / "listed"))
+    lake = Lake(Workspace(tmp_path / "workspace"))
+    images, rejected = (
+        lake.read_files(spark, table, []) for table in (c.IMAGES, c.REJECTED_IMAGES)
+    )
+    compared, new = compare(listed, images, rejected, [str(source)]), all_new(listed)
+    assert [(one.name, one.dataType) for one in new.schema] == [
+        (one.name, one.dataType) for one in compared.schema
+    ]
+    rows = [sorted(frame.collect(), key=str) for frame in (compared, new)]
+    assert rows[0] == rows[1]
+    assert [row[STATE] for row in rows[1]] == [NEW, NEW]

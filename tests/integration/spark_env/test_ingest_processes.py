@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from darkroom.contract import DiskFullError, Workspace
 from darkroom.contract import columns as c
 from darkroom.lake import Lake, housekeeping
-from tests.integration.spark_env.test_ingest import DEFECTS, GOOD, Place, counts, tables
+from tests.integration.spark_env.ingest_house import DEFECTS, GOOD, Place, counts, tables
 from tests.unit.spark_env.pictures import photo, photos
 
 pytestmark = pytest.mark.integration

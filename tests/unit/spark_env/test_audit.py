@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import warnings
 from datetime import timedelta
 from typing import Any
@@ -15,9 +16,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
+from scipy import ndimage
 
 from darkroom.contract import RejectReason
-from darkroom.images import ImageFacts, ImageRejectedError, audit_image, image_id_of
+from darkroom.images import (
+    ImageFacts,
+    ImageRejectedError,
+    audit_image,
+    audit_images,
+    decode_rgb,
+    image_id_of,
+)
 from tests.unit.spark_env.pictures import encode, noise, photo
 
 MUTATIONS = int(os.environ.get("DARKROOM_MUTATIONS", "300"))
@@ -49,12 +58,57 @@ def test_facts_of_a_known_picture() -> None:
     assert len(bytes.fromhex(facts.difference_hash)) == 8
 
 
-def test_the_hashes_are_those_of_imagehash() -> None:
-    picture = Image.fromarray(noise(3, 90)).convert("L")
-    facts = audit_image(encode(picture))
-    assert facts.perceptual_hash == str(imagehash.phash(picture))
-    small = picture.resize((32, 32), Image.Resampling.LANCZOS)
-    assert facts.difference_hash == str(imagehash.dhash(small))
+SIDES = st.one_of(st.integers(1, 70), st.sampled_from([90, 513, 600]))
+SHADES = st.sampled_from(["noise", "flat", "ramp"])
+MODES = st.sampled_from(["RGB", "L", "1", "CMYK", "LA", "P", "I;16"])
+
+
+def drawn(width: int, height: int, shade: str, mode: str, seed: int) -> bytes:
+    """A file whose pixels depend on nothing but these."""
+    random = np.random.default_rng(seed)
+    if shade == "noise":
+        grey = random.integers(0, 256, (height, width), dtype=np.uint8)
+    elif shade == "flat":
+        grey = np.full((height, width), random.integers(0, 256), dtype=np.uint8)
+    else:
+        grey = np.linspace(0, 255, width * height).astype(np.uint8).reshape(height, width)
+    if mode == "I;16":
+        return encode(Image.fromarray(grey.astype(np.uint16) * 257), "PNG")
+    return encode(Image.fromarray(grey).convert(mode), "TIFF" if mode == "CMYK" else "PNG")
+
+
+pictures = st.builds(drawn, SIDES, SIDES, SHADES, MODES, st.integers(0, 2**32 - 1))
+
+
+@settings(max_examples=25, deadline=None)
+@given(files=st.lists(st.one_of(pictures, st.just(b"words")), min_size=1, max_size=8))
+def test_what_is_measured_of_many_pictures_is_what_is_measured_of_each(files: list[bytes]) -> None:
+    together = audit_images([*files, files[0]], min_side=2)
+    assert together[0] == together[-1] or isinstance(together[0], ImageRejectedError)
+    for data, found in zip(files, together, strict=False):
+        if isinstance(found, ImageRejectedError):
+            # Nothing that refers to the picture is kept until the others are done.
+            assert found.__traceback__ is None is found.__context__
+            with pytest.raises(ImageRejectedError, match=re.escape(str(found))):
+                audit_image(data, min_side=2)
+            continue
+        assert found == audit_image(data, min_side=2)
+        luma = Image.fromarray(decode_rgb(data)).convert("L")
+        assert found.perceptual_hash == str(imagehash.phash(luma))
+        small = luma.resize((32, 32), Image.Resampling.LANCZOS)
+        assert found.difference_hash == str(imagehash.dhash(small))
+        grey = np.asarray(luma, dtype=np.float64)
+        assert found.brightness == pytest.approx(grey.mean(), rel=1e-12)
+        assert found.contrast == pytest.approx(grey.std(), rel=1e-9, abs=1e-9)
+        assert found.sharpness == pytest.approx(sharpness(luma), rel=1e-9, abs=1e-9)
+
+
+def sharpness(luma: Image.Image) -> float:
+    """As docs/data.md has it, in the words of another library."""
+    grey = np.asarray(luma.reduce(-(-max(luma.size) // 512)), dtype=np.float64)
+    if min(grey.shape) < 3:
+        return 0.0
+    return float(ndimage.laplace(grey)[1:-1, 1:-1].var())
 
 
 def test_sharpness_falls_when_a_picture_is_blurred_and_is_0_where_nothing_changes() -> None:

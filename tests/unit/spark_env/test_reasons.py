@@ -114,13 +114,14 @@ def audited(root: Path, name: str) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     config = SourceConfig(path=str(root / "m.csv"))
     list_sources(open_sources(config), lambda batch: rows.extend(batch.to_pylist()))
-    return AUDIT.of_file(rows[0])
+    [found] = AUDIT.of_files(rows[:1])
+    return found
 
 
 def test_a_good_file_has_its_bytes_id_and_facts(tmp_path: Path) -> None:
     data = photo(1, side=60)
     (tmp_path / "1.jpg").write_bytes(data)
-    row = AUDIT.of_file({"path": "1.jpg", LOCATION: str(tmp_path / "1.jpg"), "length": len(data)})
+    [row] = AUDIT.of_files([{LOCATION: str(tmp_path / "1.jpg"), "length": len(data)}])
     assert row["image"] == data
     assert row["image_id"] == hashlib.sha256(data).hexdigest()
     assert (row["format"], row["mode"], row["width"], row["height"]) == ("PNG", "RGB", 60, 60)

@@ -15,7 +15,7 @@ import pytest
 
 from darkroom.contract import DataError, SourceConfig
 from darkroom.contract.source import SourceKind
-from darkroom.ingestion.listing import Listing, list_sources, write_listing
+from darkroom.ingestion.listing import Listing, list_sources, listed_files
 from darkroom.ingestion.sources.local import PROJECT_ROOT, LocalPlace
 from darkroom.ingestion.sources.opening import all_local, open_sources
 from tests.unit.spark_env.pictures import write_tree
@@ -133,9 +133,11 @@ def test_two_manifests_may_share_a_folder_but_no_file(tmp_path: Path) -> None:
 def test_the_listing_is_written_for_spark(tmp_path: Path) -> None:
     write_tree(tmp_path / "source", TREE)
     file = tmp_path / "scratch/listing.parquet"
-    listing = write_listing(open_sources(source(tmp_path / "source")), file)
-    assert pq.read_table(file)["path"].to_pylist()[0] == "a/4.png"
-    assert pq.read_metadata(file).num_rows == listing.found == 4
+    found = listed_files(open_sources(source(tmp_path / "source")))
+    found.write(file)
+    rows = pq.read_table(file).to_pylist()
+    assert (found.listing, rows) == listed(source(tmp_path / "source"))
+    assert len(rows) == found.listing.found == 4
 
 
 CSV = b"path,label,split,camera\na/1.jpg,stop,train,x1\nb.jpg,go,VAL,\n\nc.jpg,,,\n"
