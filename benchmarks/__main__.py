@@ -13,6 +13,7 @@ from benchmarks import (
     chain,
     embedded_features,
     featurize,
+    gateway,
     ingest,
     ingest_memory,
     results,
@@ -42,6 +43,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
     "heads": tuning.measure_heads,
     "ingest": ingest.measure,
     "sql": sql.measure,
+    "gateway": gateway.measure,
     "ingest_driver": ingest_memory.measure,
     "validate_vs_ingest": validate.measure,
 }

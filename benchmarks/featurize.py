@@ -124,14 +124,14 @@ def _measure(name: str, case: Case, count: int, folder: Path) -> Iterator[Row]:
 
 
 def in_turns(
-    own: Callable[[], float], peers: Mapping[str, Rival]
+    own: Callable[[], float], peers: Mapping[str, Rival], rounds: int = ROUNDS
 ) -> list[tuple[float, dict[str, float]]]:
     """Seconds of ours and of each peer, round by round; all have run once before."""
     with ExitStack() as stack:
         for peer in peers.values():
             stack.enter_context(peer)
         own()
-        return [(own(), {name: peer.run() for name, peer in peers.items()}) for _ in range(ROUNDS)]
+        return [(own(), {name: peer.run() for name, peer in peers.items()}) for _ in range(rounds)]
 
 
 def _ratio(

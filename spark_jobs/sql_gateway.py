@@ -18,7 +18,7 @@ from darkroom.stages.script import one_line_errors, workspace_option
     "--host",
     default=HOST,
     show_default=True,
-    help="Address to listen on; no login protects the gateway.",
+    help="Address to listen on; unless Hive's settings say so, nobody is asked for a password.",
 )
 @click.option("--port", type=click.IntRange(1, 65535), default=10000, show_default=True)
 @workspace_option

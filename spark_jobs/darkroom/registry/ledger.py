@@ -119,11 +119,16 @@ class Ledger:
 
     def entries(self) -> list[Entry]:
         """All changes of the champion, oldest first."""
-        return [entry for entry in self._all() if entry.action is not Action.REFUSE]
+        return [entry for entry in self.rows() if entry.action is not Action.REFUSE]
 
     def refusals(self) -> list[Entry]:
         """All versions that could not answer, oldest first."""
-        return [entry for entry in self._all() if entry.action is Action.REFUSE]
+        return [entry for entry in self.rows() if entry.action is Action.REFUSE]
+
+    def rows(self) -> list[Entry]:
+        """Changes and refusals, oldest first."""
+        rows = self._tables.rows(self._pipeline, c.LEDGER)
+        return sorted(map(Entry.from_row, rows), key=lambda entry: entry.at)
 
     def append(self, entry: Entry, base: int | None) -> None:
         """Adds an entry, unless another process was faster.
@@ -188,7 +193,3 @@ class Ledger:
                 return self.append(entry, base)
             except ConflictError:
                 continue  # Another process has written; perhaps this very row.
-
-    def _all(self) -> list[Entry]:
-        rows = self._tables.rows(self._pipeline, c.LEDGER)
-        return sorted(map(Entry.from_row, rows), key=lambda entry: entry.at)

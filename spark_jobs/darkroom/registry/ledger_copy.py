@@ -14,12 +14,12 @@ ROWS: Final = 50
 
 
 def copy_ledger(ledger: Ledger, file: Path) -> None:
-    """Writes the newest rows, newest first; to be called after every change of the ledger.
+    """Writes the newest rows, newest first; to be called after every new row.
 
     Args:
         ledger: What to copy.
         file: Takes a JSON list of mappings; times are in ISO 8601 with their offset.
     """
-    rows = [asdict(entry) for entry in reversed(ledger.entries()[-ROWS:])]
+    rows = [asdict(entry) for entry in reversed(ledger.rows()[-ROWS:])]
     text = json.dumps(rows, indent=2, default=lambda moment: moment.isoformat())
     write_atomically(file, text + "\n")

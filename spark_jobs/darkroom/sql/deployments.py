@@ -93,22 +93,36 @@ class Deployment:
 def deployed(lake: Lake) -> dict[str, Deployment]:
     """The newest deployment of every function, by its name.
 
+    A pipeline has one function: when it is deployed under another name, the old one is withdrawn.
+
     Raises:
         DataError: A name in the table is not an identifier.
     """
-    return {deployment.function: deployment for deployment in _history(lake)}
+    return {name: versions[0] for name, versions in versions_of(lake).items()}
 
 
 def versions_of(lake: Lake) -> dict[str, list[Deployment]]:
-    """All deployments of every function, by its name, the newest first.
+    """All deployments of every function that is not withdrawn, by its name, the newest first.
 
     Raises:
         DataError: A name in the table is not an identifier.
     """
+    history = _history(lake)
+    names = {deployment.pipeline: deployment.function for deployment in history}
     versions: dict[str, list[Deployment]] = {}
-    for deployment in reversed(_history(lake)):
-        versions.setdefault(deployment.function, []).append(deployment)
+    for deployment in reversed(history):
+        if names[deployment.pipeline] == deployment.function:
+            versions.setdefault(deployment.function, []).append(deployment)
     return versions
+
+
+def newest_of(lake: Lake, pipeline: str) -> Deployment | None:
+    """The newest deployment of a pipeline, whatever its function is called; None before the first.
+
+    Raises:
+        DataError: A name in the table is not an identifier.
+    """
+    return next((each for each in reversed(_history(lake)) if each.pipeline == pipeline), None)
 
 
 def deployed_version(lake: Lake, function: str, version: str) -> Deployment:

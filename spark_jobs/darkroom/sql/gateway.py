@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from darkroom.contract import DarkroomError, Workspace
 from darkroom.lake import Lake
 from darkroom.sql.challengers import Challengers
+from darkroom.sql.champions import Champions
 from darkroom.sql.deployments import versions_of
 from darkroom.sql.health import health_server
 from darkroom.sql.serving import Functions
@@ -52,6 +54,16 @@ def gateway_session(port: int, host: str = HOST) -> SparkSession:
     return spark
 
 
+def login_settings(settings: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Hive's settings of its server, by Hive's names, among the settings of a Spark application."""
+    hadoop = "spark.hadoop."
+    return {
+        name.removeprefix(hadoop): value
+        for name, value in settings
+        if name.startswith(f"{hadoop}hive.server2.")
+    }
+
+
 def check_port(port: int, host: str = HOST, option: str = "--port") -> None:
     """Checks that nobody listens there; ``option`` chooses another one.
 
@@ -86,6 +98,7 @@ class Gateway:
         self._workspace = workspace
         self._spark = spark
         self._functions = Functions(spark, workspace)
+        self._champions = Champions(self._functions)
         self._challengers = Challengers(self._functions, workspace)
         self._views = Views(spark, workspace, mapped)
         self._stop = threading.Event()
@@ -101,9 +114,12 @@ class Gateway:
             True if something had changed.
         """
         versions = versions_of(self._lake)
-        swapped = [self._functions.follow(name, versions[name]) for name in sorted(versions)]
-        champions = {name: found[0] for name, found in versions.items()}
-        changed = [*swapped, self._challengers.follow(champions), self._views.follow()]
+        newest = {name: found[0] for name, found in versions.items()}
+        changed = [
+            self._champions.follow(versions),
+            self._challengers.follow(newest),
+            self._views.follow(),
+        ]
         if any(changed):
             log.info("functions: %s; views: %s", self._served(), _listed(self._views.names))
         return any(changed)
@@ -160,6 +176,9 @@ class Gateway:
 
     def _start(self) -> Any:
         jvm: Any = self._spark.sparkContext._jvm
+        # Hive's login providers read Hive's settings anew: Spark's they see as properties only.
+        for name, value in login_settings(self._spark.sparkContext.getConf().getAll()).items():
+            jvm.System.setProperty(name, value)
         thrift = jvm.org.apache.spark.sql.hive.thriftserver.HiveThriftServer2
         # False: a server that cannot start raises here instead of ending the whole process.
         return thrift.startWithSparkSession(self._spark._jsparkSession, False)

@@ -13,6 +13,7 @@ from darkroom.contract import DarkroomError, Workspace, class_and_text
 from darkroom.contract.names import with_companions
 from darkroom.lake import Lake
 from darkroom.registry.ledger import Ledger
+from darkroom.registry.ledger_copy import copy_ledger
 from darkroom.sql.deployments import Deployment
 from darkroom.sql.errors import first_line
 from darkroom.sql.functions import register_function
@@ -119,8 +120,11 @@ class Functions:
     def forget(self, name: str) -> None:
         """Ends a function that nobody deploys any more."""
         self.served.pop(name, None)
+        # One function's name may be that of another one's companion.
+        kept = {companion for other in self.served for companion in with_companions(other)}
         for function in with_companions(name):
-            self.spark.sql(f"DROP TEMPORARY FUNCTION IF EXISTS `{function}`")
+            if function not in kept:
+                self.spark.sql(f"DROP TEMPORARY FUNCTION IF EXISTS `{function}`")
 
     def _swap(self, function: ServedFunction, version: Deployment) -> bool:
         from pyspark.errors import PySparkException
@@ -158,8 +162,12 @@ class Functions:
 def record_refusal(
     workspace: Workspace, version: Deployment, serving: str | None, who: str, reason: str
 ) -> None:
-    """Writes to the pipeline's ledger that a version may not answer, once per reason."""
-    Ledger(Lake(workspace), version.pipeline).refuse(
+    """Writes to the pipeline's ledger, and its copy, that a version may not answer.
+
+    The same reason is written once.
+    """
+    ledger = Ledger(Lake(workspace), version.pipeline)
+    ledger.refuse(
         who=who,
         why=reason,
         serving=serving,
@@ -167,6 +175,7 @@ def record_refusal(
         model_digest=version.model_digest,
         run_id=version.run_id,
     )
+    copy_ledger(ledger, workspace.ledger(version.pipeline))
 
 
 def _alike(one: Deployment | None, other: Deployment) -> bool:

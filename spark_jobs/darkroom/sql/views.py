@@ -115,13 +115,13 @@ def create_mapped_view(spark: SparkSession, name: str, view: ViewConfig) -> None
         raise DataError(f"view {name}: {view.path} cannot be read: {reason}") from None
 
 
-def view_snapshots(lake: Lake) -> dict[str, tuple[int | None, ...]]:
-    """The snapshots that each deployed pipeline's views would show now, by pipeline."""
-    pipelines = {known.pipeline for known in deployed(lake).values()}
+def view_snapshots(lake: Lake) -> dict[tuple[str, str], tuple[int | None, ...]]:
+    """The snapshots that the views of deployed pipelines would show now, by pipeline and view."""
+    views = {(known.pipeline, known.view) for known in deployed(lake).values()}
     tables = (c.IMAGES, c.SPLITS, c.PREDICTIONS)
     return {
-        pipeline: tuple(lake.snapshot(pipeline, table) for table in tables)
-        for pipeline in sorted(pipelines)
+        (pipeline, view): tuple(lake.snapshot(pipeline, table) for table in tables)
+        for pipeline, view in sorted(views)
     }
 
 
@@ -155,7 +155,10 @@ class Views:
         snapshots = view_snapshots(Lake(self._workspace))
         changed = snapshots != self._snapshots
         if changed:
-            self._own = create_views(self._spark, self._workspace)
+            own = create_views(self._spark, self._workspace)
+            for renamed in set(self._own) - set(own):
+                self._spark.catalog.dropTempView(renamed)
+            self._own = own
             self._snapshots = snapshots
         self._follow_mapped()
         return changed or self.names != before

@@ -26,7 +26,7 @@ from darkroom.ml.model_files import METADATA_FILE, MODEL_FILE
 from darkroom.registry.champion import settle
 from darkroom.registry.ledger import Ledger
 from darkroom.registry.versions import Registry, digest_of
-from darkroom.sql.deployments import Deployment, deployed, publish
+from darkroom.sql.deployments import Deployment, deployed, newest_of, publish
 from darkroom.sql.errors import one_line
 from darkroom.sql.functions import register_function
 from darkroom.sql.serving import record_refusal
@@ -87,7 +87,8 @@ def deploy(
         run: The run.
 
     Returns:
-        Outputs: function, version, model_digest, query, rows [{path, objects}].
+        Outputs: function, version, model_digest, withdrawn (the function's earlier name, where it
+        has another one now, else None), query, rows [{path, objects}].
 
     Raises:
         ConfigError: Spark SQL has a function of that name already.
@@ -117,17 +118,20 @@ def deploy(
     create_view(spark, lake, config.name, config.view)
     query = smoke_query(config.function, config.view)
     rows = _tried(spark, workspace, deployment, query)
+    withdrawn = _earlier_name(lake, config)
     published = publish(lake, deployment)
     news = "deployed" if published else "was deployed already"
+    farewell = f"; function {withdrawn} is withdrawn" if withdrawn else ""
     return StageResult(
         stage=Stage.DEPLOY,
         status=StageStatus.DONE,
         summary=f"SQL function {config.function} {news}: {config.name} version "
-        f"{champion.version}, {len(rows)} rows of view {config.view} answered",
+        f"{champion.version}, {len(rows)} rows of view {config.view} answered{farewell}",
         outputs={
             "function": config.function,
             "version": champion.version,
             "model_digest": package.digest,
+            "withdrawn": withdrawn,
             "query": query,
             "rows": [_shown(row) for row in rows],
         },
@@ -194,7 +198,7 @@ def _tried(
         check_answers(rows, deployment.labels, deployment.function)
     except (DataError, GateFailedError, PySparkException) as error:
         reason = one_line(error, spark) if isinstance(error, PySparkException) else str(error)
-        newest = deployed(Lake(workspace)).get(deployment.function)
+        newest = newest_of(Lake(workspace), deployment.pipeline)
         serving = newest.model_version if newest else None
         record_refusal(workspace, deployment, serving, WHO, reason)
         stays = f"version {serving} goes on answering" if serving else "nothing answers yet"
@@ -203,6 +207,12 @@ def _tried(
             f"{reason}"
         ) from None
     return rows
+
+
+def _earlier_name(lake: Lake, config: PipelineConfig) -> str | None:
+    """What the pipeline's function is called until now, where that is another name."""
+    newest = newest_of(lake, config.name)
+    return newest.function if newest and newest.function != config.function else None
 
 
 def _champion(registry: Registry, workspace: Workspace) -> ModelVersion:

@@ -56,9 +56,9 @@ def train(workspace: Workspace, version: int) -> str:
     return package.digest
 
 
-def deploy(workspace: Workspace, version: int) -> None:
-    """Publishes the network of that number as function ``see``."""
-    announce(workspace, version, train(workspace, version))
+def deploy(workspace: Workspace, version: int, function: str = "see", view: str = "seen") -> None:
+    """Publishes the network of that number."""
+    announce(workspace, version, train(workspace, version), function, view)
 
 
 def deploy_broken(workspace: Workspace, version: int) -> None:
@@ -71,12 +71,14 @@ def deploy_broken(workspace: Workspace, version: int) -> None:
     announce(workspace, version, digest)
 
 
-def announce(workspace: Workspace, version: int, digest: str) -> None:
+def announce(
+    workspace: Workspace, version: int, digest: str, function: str = "see", view: str = "seen"
+) -> None:
     """Publishes a version whose files lie in the workspace."""
     deployment = Deployment(
-        function="see",
+        function=function,
         pipeline="colours",
-        view="seen",
+        view=view,
         model_name="colours",
         model_version=str(version),
         model_digest=digest,
@@ -136,9 +138,9 @@ class Gateway:
     def wait_for_version(self, version: str, name: str = "see") -> None:
         self.wait_for(lambda: self.function(name).get("version") == version)
 
-    def beeline(self, sql: str) -> list[str]:
+    def beeline(self, sql: str, *login: str) -> list[str]:
         """Asks over JDBC, as a BI tool would."""
-        command = [str(SPARK_BIN / "beeline"), "-u", f"jdbc:hive2://127.0.0.1:{self.port}"]
+        command = [str(SPARK_BIN / "beeline"), "-u", f"jdbc:hive2://127.0.0.1:{self.port}", *login]
         done = subprocess.run(
             [*command, "--silent=true", "--outputformat=csv2", "-e", sql],
             env=environment(),

@@ -201,6 +201,27 @@ def test_the_function_works_in_where_group_by_and_join(colours: House) -> None:
     assert [(row.best, row.n) for row in rows] == [("blue", 4), ("green", 4), ("red", 4)]
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT path, counted(image) FROM (SELECT path, image FROM colours_images ORDER BY path)",
+        "SELECT * FROM (SELECT /*+ REPARTITION(8) */ path, length(counted(image)) AS size "
+        "FROM colours_images) ORDER BY size, path",
+    ],
+)
+def test_sorted_answers_take_one_run_of_the_network(
+    colours: House, tmp_path: Path, sql: str
+) -> None:
+    calls = tmp_path / "calls"
+    colours.register_counter("counted", calls)
+
+    rows = colours.ask(sql)
+
+    assert len(rows) == len(IMAGES)
+    assert rows == sorted(rows, key=lambda row: (row[1] if "size" in row else 0, row.path))
+    assert calls.read_text() == "x" * len(IMAGES)
+
+
 def test_the_view_shows_the_accepted_images(colours: House) -> None:
     rows = colours.ask("SELECT * FROM colours_images")
 

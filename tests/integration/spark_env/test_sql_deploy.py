@@ -13,7 +13,6 @@ import pyarrow as pa
 import pytest
 from pyspark.errors import PythonException
 from pyspark.sql import SparkSession
-from pyspark.sql.pandas.functions import arrow_udf
 
 from darkroom.contract import (
     ConfigError,
@@ -77,14 +76,7 @@ def test_the_smoke_query_calls_the_function_on_its_rows_only(
     colours: House, tmp_path: Path
 ) -> None:
     calls = tmp_path / "calls"
-
-    def count(images: pa.Array) -> pa.Array:
-        with calls.open("a") as stream:
-            stream.write("x" * len(images))
-        return images
-
-    counted = arrow_udf(count, "binary")  # type: ignore[call-overload]
-    colours.spark.udf.register("counted", counted)
+    colours.register_counter("counted", calls)
 
     rows = colours.ask(smoke_query("counted", "colours_images"))
 
@@ -160,6 +152,17 @@ def test_a_new_champion_answers_without_a_new_session(
     house.deploy("d3")
     assert newest.model_file(house.workspace).is_file()
     assert first.model_file(house.workspace).is_file()
+
+    # The function gets another name: the old one goes with the deployment of the new one.
+    house.config = replace(house.config, function="moved_function")
+    renamed = house.deploy("d4")
+    assert renamed.summary == (
+        "SQL function moved_function deployed: moving version 2, 5 rows of view moving_images "
+        "answered; function moving_function is withdrawn"
+    )
+    assert renamed.outputs["withdrawn"] == "moving_function"
+    assert list(deployed(house.lake)) == ["moved_function"]
+    assert house.deploy("d5").outputs["withdrawn"] is None
 
 
 def test_without_a_champion_there_is_nothing_to_deploy(

@@ -251,9 +251,10 @@ def test_a_version_that_does_not_load_is_refused_and_the_old_one_answers(
 ) -> None:
     before = gateway.function("see")["version"]
     ledger = Ledger(Lake(workspace), "colours")
+    page = workspace.ledger("colours")
 
     deploy_broken(workspace, 66)
-    gateway.wait_for(ledger.refusals)
+    gateway.wait_for(lambda: ledger.refusals() and page.exists())
 
     assert gateway.health()[1]["status"] == "degraded"
     function = gateway.function("see")
@@ -267,8 +268,35 @@ def test_a_version_that_does_not_load_is_refused_and_the_old_one_answers(
         before,
         "66",
     )
+    # What Airflow's page of all pipelines shows.
+    assert json.loads(page.read_text())[0]["why"] == reason
     rows = dbapi(gateway, "SELECT see_detail(image).model_version FROM seen")
     assert rows == [(before,), (before,)]
+
+
+@pytest.mark.long
+def test_a_renamed_function_and_view_answer_by_their_new_names_alone(
+    gateway: Gateway, workspace: Workspace
+) -> None:
+    old = "SELECT see(image)[0].label FROM seen"
+    assert len(dbapi(gateway, old)) == 2
+
+    deploy(workspace, 67, function="look", view="looked")
+    gateway.wait_for(lambda: "looked" in gateway.health()[1]["views"])
+
+    assert gateway.function("look")["version"] == "67"
+    assert not gateway.function("see")
+    assert "seen" not in gateway.health()[1]["views"]
+    new = "SELECT look_detail(image).model_version FROM looked"
+    assert dbapi(gateway, new) == [("67",), ("67",)]
+    with pytest.raises(hive.OperationalError, match="UNRESOLVED_ROUTINE"):
+        dbapi(gateway, "SELECT see(image) FROM looked")
+    with pytest.raises(hive.OperationalError, match="TABLE_OR_VIEW_NOT_FOUND"):
+        dbapi(gateway, "SELECT path FROM seen")
+
+    deploy(workspace, 68)
+    gateway.wait_for(lambda: "seen" in gateway.health()[1]["views"])
+    assert len(dbapi(gateway, old)) == 2
 
 
 class Registry(BaseHTTPRequestHandler):

@@ -241,6 +241,25 @@ def test_without_the_registry_the_rest_is_shown(pipelines: Path, tmp_path: Path)
     assert "No champion and no challenger yet" not in said
 
 
+@pytest.mark.parametrize(("serving", "stays"), [("1", ", 1 answers"), (None, "")])
+def test_a_version_that_may_not_answer_is_shown(
+    serving: str | None, stays: str, pipelines: Path, tmp_path: Path
+) -> None:
+    change = Change(
+        at=NOON,
+        action="refuse",
+        from_version=serving,
+        to_version="2",
+        who="sql-gateway",
+        why="fails its load check",
+    )
+
+    page = render([known(pipelines, changes=(change,))], {}, None, Workspace(tmp_path))
+
+    said = f"2026-03-01 12:00 refuse 2 {stays} by sql-gateway fails its load check"
+    assert " ".join(said.split()) in shown(page)
+
+
 def test_who_may_see_nothing_is_told_so(tmp_path: Path) -> None:
     assert "There is no pipeline that you may see." in shown(
         render([], {}, None, Workspace(tmp_path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from darkroom.contract import DataError, Workspace
 from darkroom.lake import Lake
 from darkroom.registry.ledger import Ledger
 from darkroom.sql import serving
+from darkroom.sql.champions import Champions
 from darkroom.sql.deployments import Deployment
 from darkroom.sql.serving import Functions
 
@@ -48,10 +50,10 @@ class World:
         return [(row.from_version, row.to_version, row.why) for row in rows]
 
 
-def deployment(version: str) -> Deployment:
+def deployment(version: str, function: str = "f", pipeline: str = "p") -> Deployment:
     return Deployment(
-        function="f",
-        pipeline="p",
+        function=function,
+        pipeline=pipeline,
         view="v",
         model_name="p",
         model_version=version,
@@ -81,6 +83,9 @@ def test_a_refused_version_is_tried_again_but_not_at_once(
     assert world.status() == ("1", {"version": "2", "reason": "does not load"})
     assert world.checked == ["1", "2"]
     assert world.refusals() == [("1", "2", "does not load")]
+    # What Airflow's page of all pipelines shows.
+    (shown,) = json.loads(world.workspace.ledger("p").read_text())
+    assert (shown["action"], shown["from_version"], shown["to_version"]) == ("refuse", "1", "2")
 
     monkeypatch.setattr(serving, "RETRY_SECONDS", 0.0)
     assert not world.follow("2", "1")
@@ -125,3 +130,43 @@ def test_a_forgotten_function_goes_with_its_companions(world: World) -> None:
     assert world.statements == [
         f"DROP TEMPORARY FUNCTION IF EXISTS `{name}`" for name in ("f", "f_detail", "f_top")
     ]
+
+
+def test_a_renamed_function_ends_once_its_new_name_answers(world: World) -> None:
+    champions = Champions(world.functions)
+    beside = {"other": [deployment("1", "other", "q")]}
+    champions.follow({"f": [deployment("1")], **beside})
+    world.broken["2"] = DataError("does not load")
+
+    assert not champions.follow({"g": [deployment("2", "g")], **beside})
+    assert sorted(world.functions.served) == ["f", "g", "other"]
+    assert world.statements == []
+
+    assert champions.follow({"g": [deployment("3", "g"), deployment("2", "g")], **beside})
+    assert sorted(world.functions.served) == ["g", "other"]
+    assert world.statements == [
+        f"DROP TEMPORARY FUNCTION IF EXISTS `{name}`" for name in ("f", "f_detail", "f_top")
+    ]
+    assert not champions.follow({"g": [deployment("3", "g"), deployment("2", "g")], **beside})
+
+
+def test_a_function_renamed_to_its_companion_keeps_that_name(world: World) -> None:
+    champions = Champions(world.functions)
+    champions.follow({"f": [deployment("1")]})
+
+    champions.follow({"f_top": [deployment("2", "f_top")]})
+
+    assert list(world.functions.served) == ["f_top"]
+    assert world.statements == [
+        f"DROP TEMPORARY FUNCTION IF EXISTS `{name}`" for name in ("f", "f_detail")
+    ]
+
+
+def test_a_challenger_is_no_function_that_was_renamed(world: World) -> None:
+    champions = Champions(world.functions)
+    champions.follow({"f": [deployment("1")]})
+    world.functions.follow("f_challenger", [deployment("2", "f_challenger")])
+
+    assert not champions.follow({"f": [deployment("1")]})
+
+    assert sorted(world.functions.served) == ["f", "f_challenger"]

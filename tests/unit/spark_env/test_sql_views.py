@@ -79,3 +79,15 @@ def test_a_pipelines_own_view_comes_before_a_mapped_one_of_its_name(world: World
 
     assert world.views.names == ("seen",)
     assert (world.made, world.dropped) == (["seen"], [])
+
+
+def test_a_renamed_view_goes_and_leaves_its_name_to_a_mapped_one(world: World) -> None:
+    world.own = ("seen",)
+    world.mapped = {"seen": FOLDER}
+    world.views.follow()
+    world.own = ("looked",)
+
+    assert world.views.follow()
+
+    assert world.views.names == ("looked", "seen")
+    assert (world.dropped, world.made) == (["seen"], ["seen"])
