@@ -218,9 +218,9 @@ class Ingest:
         assert known is not None
         return input_key(known)
 
-    def stage_run(self) -> StageRun:
-        """The latest run."""
-        return StageRun(folder=self.workspace.run("bench", f"r{self._runs}"))
+    def stage_run(self, number: int | None = None) -> StageRun:
+        """A run, from 1; by default the latest one of this process."""
+        return StageRun(folder=self.workspace.run("bench", f"r{number or self._runs}"))
 
 
 @contextmanager

@@ -6,9 +6,7 @@ Each size runs in a process of its own, so that a peak is its own as well.
 from __future__ import annotations
 
 import io
-import json
 import resource
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.ingest import CLASSES, CORES, FILES, HEAP, Ingest, Tree, session, tree_of
+from benchmarks.processes import answer, in_process
 from benchmarks.results import Row
 
 FEW = 5_000
@@ -27,6 +26,7 @@ MANY = 300_000
 SIDE = 8
 CHUNK = 1000
 MIB = 1024**2
+GIB = 1024**3
 
 
 @dataclass(frozen=True)
@@ -86,14 +86,7 @@ def _row(name: str, memory: Memory) -> Row:
 
 
 def _in_process(source: Path, workspace: Path) -> Memory:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.ingest_memory", str(source), str(workspace)],
-        cwd=Path(__file__).parents[1],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    return Memory(**json.loads(done.stdout.splitlines()[-1]))
+    return Memory(**in_process(__name__, source, workspace))
 
 
 def _tiny(root: Path, count: int) -> Path:
@@ -123,13 +116,14 @@ def main(source: str, workspace: str) -> None:
         assert jvm is not None
         jvm.System.gc()
         runtime = jvm.Runtime.getRuntime()
+        assert runtime.maxMemory() <= GIB, f"the heap is {runtime.maxMemory():,} bytes, not {HEAP}"
         memory = Memory(
             files=sum(1 for _ in Path(source).glob("*/*")),
             python=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             heap=int(runtime.totalMemory() - runtime.freeMemory()),
             seconds=seconds,
         )
-        sys.stdout.write(json.dumps(asdict(memory)) + "\n")
+        answer(asdict(memory))
 
 
 if __name__ == "__main__":

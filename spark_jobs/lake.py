@@ -14,7 +14,7 @@ import click
 from darkroom.contract import Workspace
 from darkroom.lake import Lake, housekeeping
 from darkroom.lake.history import OldSnapshot
-from darkroom.stages.script import one_line_errors, workspace_option
+from darkroom.stages.script import one_line_errors, say, workspace_option
 
 Command = Callable[..., Any]
 
@@ -45,7 +45,7 @@ def forget(pipeline: str, workspace: Path, image_ids: tuple[str, ...]) -> None:
     run_id = f"forget-{uuid.uuid4()}"
     done = housekeeping.forget(lake, pipeline, image_ids, who=getpass.getuser(), run_id=run_id)
     rows = ", ".join(f"{count:,} of {table}" for table, count in done.rows.items())
-    click.echo(f"removed {rows}" if rows else "nothing to remove from the current tables")
+    say(f"removed {rows}" if rows else "nothing to remove from the current tables")
     _show("snapshots that still hold it; remove them with expire --image-id:", done.holders)
 
 
@@ -72,7 +72,7 @@ def expire(
     )
     gone = [snapshot for one in done for snapshot in one.snapshots]
     files = sum(one.files for one in done)
-    click.echo(f"{len(gone):,} snapshots expired, {files:,} files deleted")
+    say(f"{len(gone):,} snapshots expired, {files:,} files deleted")
     kept = tuple(snapshot for one in done for snapshot in one.protected)
     _show("kept because of their tags; --tagged removes them:", kept)
 
@@ -91,9 +91,9 @@ def compact(pipeline: str, workspace: Path) -> None:
     finally:
         spark.stop()
     for one in done:
-        click.echo(f"{one.table}: {one.before:,} small files became {one.after:,}")
+        say(f"{one.table}: {one.before:,} small files became {one.after:,}")
     if not done:
-        click.echo("no table has many small files")
+        say("no table has many small files")
 
 
 @main.command()
@@ -110,14 +110,14 @@ def vacuum(pipeline: str, workspace: Path, hours: int) -> None:
     place = Workspace(workspace)
     done = housekeeping.vacuum(Lake(place), place, pipeline, dt.timedelta(hours=hours))
     listed = ", ".join(f"{count:,} of {what}" for what, count in done.items())
-    click.echo(f"deleted {listed}" if listed else "nothing is left behind")
+    say(f"deleted {listed}" if listed else "nothing is left behind")
 
 
 def _show(title: str, snapshots: tuple[OldSnapshot, ...]) -> None:
     if snapshots:
-        click.echo(title)
+        say(title)
     for snapshot in snapshots:
-        click.echo(f"  {snapshot}")
+        say(str(snapshot), indent="  ")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,13 @@ import click
 from darkroom.contract import Workspace
 from darkroom.lake import Lake
 from darkroom.registry.lineage import TAGGED, Lineage, TrainedOn, trained_on
-from darkroom.stages.script import one_line_errors, workspace_option
+from darkroom.stages.script import one_line_errors, say, workspace_option
 
 FIRST = 10
 """Images that are listed unless all are asked for."""
+
+DIGITS = 12
+"""Digits of their ids then, so that a line holds a path as well."""
 
 
 @click.command()
@@ -39,29 +42,39 @@ def main(
         _show(found)
         if output:
             found.write(output)
-            click.echo(f"all {found.total:,} images: {output}")
+            say(f"all {found.total:,} images: {output}")
+        elif everything:
+            _list(found)
         else:
-            _list(found, found.total if everything else FIRST)
+            _list_first(found)
 
 
 def _show(found: Lineage) -> None:
-    click.echo(
+    say(
         f"{found.pipeline} version {found.version} (model {found.model}) was trained on "
         f"{found.total:,} images"
     )
     for table in TAGGED:
         when = f"{found.committed_at(table):%Y-%m-%d %H:%M:%S} UTC"
-        click.echo(f"  {found.pipeline}.{table}, snapshot {found.snapshots[table]} of {when}")
+        snapshot = f"{found.pipeline}.{table}, snapshot {found.snapshots[table]} of {when}"
+        say(snapshot, indent="  ")
     for label, number in found.classes.items():
         click.echo(f"  {number:>9,}  {_printable(label)}")
 
 
-def _list(found: Lineage, most: int) -> None:
-    shown = min(most, found.total)
-    rest = "" if shown == found.total else f" of {found.total:,}; --all lists them all"
-    click.echo(f"{shown:,} images{rest}:")
-    for image in islice(found.images(), most):
+def _list(found: Lineage) -> None:
+    click.echo(f"{found.total:,} images:")
+    for image in found.images():
         click.echo(f"  {image.image_id}  {_printable(_where(image))}")
+
+
+def _list_first(found: Lineage) -> None:
+    shown = min(FIRST, found.total)
+    say(
+        f"{shown:,} of {found.total:,} images; --all lists them all, OUTPUT=images.csv writes them:"
+    )
+    for image in islice(found.images(), shown):
+        click.echo(f"  {image.image_id[:DIGITS]}  {_printable(_where(image))}")
 
 
 def _where(image: TrainedOn) -> str:

@@ -9,7 +9,7 @@ import click
 from darkroom.contract import Workspace
 from darkroom.stages.command import load_config
 from darkroom.stages.profile import PROFILED, check_target, write_expectations
-from darkroom.stages.script import one_line_errors, workspace_option
+from darkroom.stages.script import one_line_errors, say, workspace_option
 from darkroom.stages.session import start_session
 
 
@@ -34,7 +34,7 @@ def main(config: Path, workspace: Path, output: Path | None, overwrite: bool) ->
         file = check_target(pipeline, output, overwrite=overwrite)
         spark = start_session(f"{pipeline.name} profile")
         try:
-            click.echo(write_expectations(spark, pipeline, Workspace(workspace), file))
+            say(write_expectations(spark, pipeline, Workspace(workspace), file))
         finally:
             spark.stop()
 

@@ -12,12 +12,15 @@ from typing import Any
 
 import pytest
 
+from local_stack import credentials
+from local_stack.client import AirflowClient
 from local_stack.layout import PROJECT, Layout
 from local_stack.ports import ANY_PORTS
+from local_stack.stack import Running, run_stack
 
 SPARK_PYTHON = Layout.from_environment().spark_venv / "bin" / "python"
 AIRFLOW_PYTHON = Layout.from_environment().airflow_venv / "bin" / "python"
-READ_TABLES = Path(__file__).with_name("spark_env") / "read_tables.py"
+SPARK_SCRIPTS = Path(__file__).with_name("spark_env")
 IMAGES = 160
 
 
@@ -67,15 +70,38 @@ class Place:
 
     def tables(self, pipeline: str) -> dict[str, Any]:
         """What the pipeline's tables hold; see read_tables.py."""
-        done = subprocess.run(
-            [str(SPARK_PYTHON), str(READ_TABLES), str(self.workspace), pipeline],
-            env={**os.environ, "PYTHONPATH": str(PROJECT / "spark_jobs")},
-            capture_output=True,
+        content: dict[str, Any] = self.ask("read_tables.py", str(self.workspace), pipeline)
+        return content
+
+    def ask(self, script: str, *arguments: str) -> Any:
+        """What a script of tests/e2e/spark_env prints, which is JSON."""
+        return json.loads(self.python(str(SPARK_SCRIPTS / script), *arguments))
+
+    def python(self, script: str, *arguments: str) -> str:
+        """What a script of the Spark environment prints."""
+        return subprocess.run(
+            [str(SPARK_PYTHON), script, *arguments],
+            env={**self.environment, "PYTHONPATH": str(PROJECT / "spark_jobs")},
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
             text=True,
             check=True,
-        )
-        content: dict[str, Any] = json.loads(done.stdout)
-        return content
+        ).stdout
+
+    def beside_airflow(self, work: Callable[[AirflowClient, Layout], None]) -> None:
+        """Does something beside a stack on the workspace, which then ends."""
+
+        def driver(running: Running) -> int:
+            password = credentials.passwords(running.layout)[credentials.DEMO]
+            url = running.ports.url(running.ports.airflow)
+            with AirflowClient(url, credentials.DEMO, password) as client:
+                work(client, running.layout)
+            return 0
+
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            assert run_stack(Layout.from_environment(), driver, people=False) == 0
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,10 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from darkroom.contract import Stage
-from local_stack import credentials
 from local_stack.chain import Chain
 from local_stack.client import AirflowClient
 from local_stack.layout import Layout
 from local_stack.pipeline_file import SourceFolder, existing_or_new
-from local_stack.stack import Running, run_stack
 from tests.e2e.conftest import Place
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
@@ -26,31 +24,24 @@ PATIENCE = 300.0
 
 
 def test_a_killed_featurize_is_cleared_and_ends_in_the_same_tables(
-    finished: Place, new_place: Callable[[], Place], monkeypatch: pytest.MonkeyPatch
+    finished: Place, new_place: Callable[[], Place]
 ) -> None:
     place = new_place()
-    for name, value in place.environment.items():
-        monkeypatch.setenv(name, value)
-    layout = Layout.from_environment()
-    existing_or_new(layout.pipelines, "signs", SourceFolder.look_at(str(place.signs)))
+    existing_or_new(place.pipelines, "signs", SourceFolder.look_at(str(place.signs)))
     started = datetime.now(UTC)
     killed: list[int] = []
 
-    def driver(running: Running) -> int:
-        password = credentials.passwords(layout)[credentials.DEMO]
-        url = running.ports.url(running.ports.airflow)
-        with AirflowClient(url, credentials.DEMO, password) as client:
-            chain = Chain(client, layout, "signs")
-            chain.wait_for_dags(started)
-            run = client.trigger(chain.training, {"source": str(place.signs)})
-            killed.append(kill_when_its_workers_run("featurize_images.py"))
-            wait_for_state(client, chain.training, run, {"up_for_retry", "failed"})
-            client.clear(chain.training, run, Stage.FEATURIZE)
-            # What comes after it adds nothing to these tables.
-            wait_for_state(client, chain.training, run, {"success"})
-        return 0
+    def work(client: AirflowClient, layout: Layout) -> None:
+        chain = Chain(client, layout, "signs")
+        chain.wait_for_dags(started)
+        run = client.trigger(chain.training, {"source": str(place.signs)})
+        killed.append(kill_when_its_workers_run("featurize_images.py"))
+        wait_for_state(client, chain.training, run, {"up_for_retry", "failed"})
+        client.clear(chain.training, run, Stage.FEATURIZE)
+        # What comes after it adds nothing to these tables.
+        wait_for_state(client, chain.training, run, {"success"})
 
-    assert run_stack(layout, driver, people=False) == 0
+    place.beside_airflow(work)
     assert len(killed) == 1
     undisturbed, disturbed = finished.tables("signs"), place.tables("signs")
     for table in ("images", "rejected_images", "splits", "features"):

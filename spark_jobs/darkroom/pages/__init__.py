@@ -6,11 +6,14 @@ import base64
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from PIL import Image
 
 from darkroom.images import decode_rgb, read_rgb
+
+FOLDER: Final = Path(__file__).parent
+"""Holds ``base.html.j2``, which every page extends."""
 
 
 def render(template: Path, values: Mapping[str, Any]) -> str:
@@ -29,7 +32,7 @@ def render(template: Path, values: Mapping[str, Any]) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader([template.parent, Path(__file__).parent]),
+        loader=FileSystemLoader([template.parent, FOLDER]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

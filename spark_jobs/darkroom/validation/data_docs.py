@@ -1,4 +1,4 @@
-"""Great Expectations without a project folder, and its Data Docs with every text escaped."""
+"""Great Expectations without a project folder, and its Data Docs: escaped, and self-contained."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from great_expectations.render.view import DefaultJinjaPageView
-from jinja2 import pass_context
+from jinja2 import ChoiceLoader, FileSystemLoader, pass_context
+
+from darkroom import pages
 
 if TYPE_CHECKING:
     from great_expectations.core.run_identifier import RunIdentifier
@@ -17,8 +19,20 @@ SITE: Final = "data_docs"
 _RUN_TIME: Final = "%Y%m%dT%H%M%S.%fZ"
 
 
-class EscapingPageView(DefaultJinjaPageView):
-    """A page in which observed values are text: the original takes them for HTML."""
+class OwnPageView(DefaultJinjaPageView):
+    """A page that loads nothing, and in which observed values are text.
+
+    The original takes them for HTML, and its style and scripts from servers on the internet.
+    """
+
+    _template = "data_docs.html.j2"
+
+    def __init__(self, **options: Any) -> None:
+        """Args: **options: those of the original."""
+        super().__init__(**options)
+        own = FileSystemLoader([Path(__file__).parent, pages.FOLDER])
+        assert self.env.loader is not None
+        self.env.loader = ChoiceLoader([own, self.env.loader])
 
     @pass_context
     def render_content_block(
@@ -47,7 +61,7 @@ def open_context(docs: Path) -> EphemeralDataContext:
         ProgressBarsConfig,
     )
 
-    view = {"view": {"module_name": __name__, "class_name": EscapingPageView.__name__}}
+    view = {"view": {"module_name": __name__, "class_name": OwnPageView.__name__}}
     settings = DataContextConfig(
         store_backend_defaults=InMemoryStoreBackendDefaults(),
         data_docs_sites={

@@ -22,6 +22,7 @@ from local_stack.ports import ANY_PORTS
 from tests.unit.airflow_env.conftest import PIPELINE, FakeSpark
 
 START_SECONDS = 240
+VALIDATION_PAGE = PROJECT / "tests/integration/spark_env/validation_page.py"
 APPROVALS = {
     "signs": "{approvers: [demo]}",
     "cats": "{in_registry: true}",
@@ -160,3 +161,14 @@ def up(world: World) -> Iterator[Up]:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             process.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def validation_pages(world: World) -> None:
+    """What the validation of run ``r1`` of ``signs`` leaves below ``data_docs``."""
+    python = Layout.from_environment().spark_venv / "bin" / "python"
+    subprocess.run(
+        [python, VALIDATION_PAGE, world.workspace, "r1"],
+        env={**os.environ, "PYTHONPATH": f"{PROJECT / 'spark_jobs'}{os.pathsep}{PROJECT}"},
+        check=True,
+    )

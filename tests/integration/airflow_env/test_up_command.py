@@ -13,7 +13,7 @@ import pytest
 from local_stack import credentials
 from local_stack.chain import Chain, ChainError
 from local_stack.client import AirflowClient, ApiError
-from tests.integration.airflow_env import viewing
+from tests.integration.airflow_env import browser, viewing
 from tests.integration.airflow_env.conftest import Up, World
 from tests.unit.airflow_env.fake_spark_submit import DECISION
 
@@ -21,6 +21,7 @@ pytestmark = pytest.mark.integration
 
 PIPELINE_GROUPS = "scoring: {after_deploy: true}\n"
 REGISTERED = {"register": {"outputs": {"version": "7"}}}
+VALIDATION = "data_docs/signs/runs/r1/index.html"
 
 
 def a_viewer_sees_all_and_changes_nothing(up: Up, run: str) -> None:
@@ -238,7 +239,8 @@ def test_no_answer_in_time_is_a_rejection(unanswered: tuple[Chain, str], up: Up)
 
 
 def test_the_champion_is_registered_without_a_question(world: World, up: Up) -> None:
-    world.spark.play({"register": {"outputs": {"version": "7", "already_champion": True}}})
+    champion = {"outputs": {"version": "7", "already_champion": True}}
+    world.spark.play({"register": champion, "validate": {"report": VALIDATION}})
     before = up.client.runs(up.chain.promotion)
 
     training_run, register = up.chain.train({"backbones": ["embedded"]}, lambda task: None)
@@ -249,11 +251,48 @@ def test_the_champion_is_registered_without_a_question(world: World, up: Up) -> 
     assert up.client.runs(up.chain.promotion) == before
 
 
-def test_links_and_labels_are_shown(world: World, up: Up) -> None:
+def test_labels_of_mapped_tasks_are_shown(up: Up) -> None:
     run = up.client.runs(up.chain.training)[0]
     mapped = [task for task in up.client.tasks(up.chain.training, run) if task.map_index >= 0]
 
     assert [task.name for task in mapped] == ["featurize[embedded]"]
+
+
+def test_the_link_of_a_validation_opens_its_page(world: World, up: Up) -> None:
+    page = world.workspace / VALIDATION
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text("<p>met</p>")
+    run = up.client.runs(up.chain.training)[0]
+
+    links = viewing.Visitor(up, credentials.VIEWER).links(up.chain.training, run, "validate")
+
+    assert links == {"Report": f"{up.url('Reports')}/{VALIDATION}", "MLflow": None}
+    assert httpx.get(str(links["Report"])).text == "<p>met</p>"
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("validation_pages")
+def test_all_links_of_a_validation_lead_somewhere(up: Up) -> None:
+    page = httpx.get(f"{up.url('Reports')}/{VALIDATION}").raise_for_status()
+
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert len(viewing.links_of(page)) == 2
+    assert viewing.dead_links(page) == []
+
+
+@pytest.mark.long
+@pytest.mark.skipif(browser.PROGRAM is None, reason="needs Chromium")
+@pytest.mark.usefixtures("validation_pages")
+def test_the_pages_of_a_validation_fit_a_desk_and_a_phone(up: Up) -> None:
+    report = f"{up.url('Reports')}/{VALIDATION}"
+    (docs,) = [link for link in viewing.links_of(httpx.get(report)) if "/validations/" in link]
+    with browser.browsing() as window:
+        for url, pictures in ((report, 14), (docs, 0)):
+            for width in (1280, 400):
+                seen = window.look(url, width)
+                assert (seen.overflow, seen.pictures, seen.broken) == (0, pictures, 0)
+                assert seen.loaded == []
+                assert "no pair of near-duplicates in different splits" in seen.text
 
 
 def test_a_failed_stage_ends_the_chain_with_its_line_and_its_log(world: World, up: Up) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -26,6 +27,10 @@ class Visitor:
         )
         self._token = signed_in.raise_for_status().json()["access_token"]
 
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._token}"}
+
     def page(self) -> str:
         """The page of all pipelines, with the cookie that a browser has after signing in."""
         answer = httpx.get(
@@ -33,13 +38,37 @@ class Visitor:
         )
         return answer.raise_for_status().text
 
+    def links(self, dag: str, run: str, task: str) -> dict[str, str | None]:
+        """The links of a task, by their names."""
+        path = f"dags/{dag}/dagRuns/{quote(run, safe='')}/taskInstances/{task}/links"
+        answer = httpx.get(f"{self._base}/api/v2/{path}", headers=self._headers, timeout=30)
+        links: dict[str, str | None] = answer.raise_for_status().json()["extra_links"]
+        return links
+
     def call(self, method: str, path: str, body: dict[str, Any]) -> int:
         """Asks Airflow's REST API to do something; returns its code."""
-        headers = {"Authorization": f"Bearer {self._token}"}
         answer = httpx.request(
-            method, f"{self._base}/api/v2/{path}", json=body, headers=headers, timeout=30
+            method, f"{self._base}/api/v2/{path}", json=body, headers=self._headers, timeout=30
         )
         return answer.status_code
+
+
+def links_of(page: httpx.Response) -> list[str]:
+    """Where the links of a page lead, but for those that stay on it."""
+    found = re.findall(r'<a [^>]*?href="([^"#]+)"', page.text)
+    return [str(page.url.join(link)) for link in found]
+
+
+def dead_links(page: httpx.Response) -> list[str]:
+    """The links of a page, and of the pages that they lead to, that do not lead to a page."""
+    dead = []
+    for link in links_of(page):
+        found = httpx.get(link)
+        if found.status_code == httpx.codes.OK:
+            dead += [one for one in links_of(found) if httpx.get(one).is_error]
+        else:
+            dead.append(link)
+    return dead
 
 
 def register(up: Up, name: str, alias: str) -> None:

@@ -1,7 +1,7 @@
-"""Ingests a folder in a process of its own: ``ingest_process.py WORKSPACE SOURCE RUN [READY]``.
+"""Ingests a source in a process of its own: ``ingest_process.py WORKSPACE SOURCE RUN [READY]``.
 
-Tests kill it, or start two of them at once. With READY, a file, it waits before its first commit
-until that file is there.
+Tests kill it, or start two of them at once. What is gone from the source is deleted. With READY, a
+file, it waits before its first commit until that file is there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from darkroom.contract import GateConfig, PipelineConfig, SourceConfig, Workspace
+from darkroom.contract import GateConfig, OnMissing, PipelineConfig, SourceConfig, Workspace
 from darkroom.lake import lake as lake_module
 from darkroom.lake.commits import commit_files
 from darkroom.stages import ingest
@@ -28,7 +28,7 @@ def main(workspace: str, source: str, run_id: str, ready: str = "") -> None:
         name="signs",
         function="signs_function",
         view="signs_view",
-        source=SourceConfig(path=source),
+        source=SourceConfig(path=source, on_missing=OnMissing.DELETE),
         gate=GateConfig(thresholds={"accuracy": 0.5}),
     )
     builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", False)

@@ -128,9 +128,18 @@ def test_the_page_needs_nothing_but_itself_and_leads_to_great_expectations_page(
     assert passed.report is not None
     every, link = tags.links
     folder = (house.workspace.root / passed.report).parent
-    assert "at least 10 images in each class" in (folder / link).read_text()
     listed = (folder / every).read_text()
     assert '<a href="runs/r1/index.html">r1</a>' in listed
+    theirs = (folder / link).read_text()
+    assert "at least 10 images in each class" in theirs
+    assert "default-src 'none'" in theirs
+    assert re.findall(r"url\(|@import|https?:", theirs) == []
+    tags = Tags(theirs)
+    assert not {"script", "link", "img"} & {*tags.names}
+    back, suite, *anchors = tags.links
+    assert ((folder / link).parent / back).resolve() == (folder / every).resolve()
+    assert ((folder / link).parent / suite).exists()
+    assert all(anchor.startswith("#") for anchor in anchors)
 
 
 def test_the_page_shows_samples_of_each_class_and_what_can_be_seen_of_rejected_files(

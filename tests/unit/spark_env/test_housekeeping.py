@@ -240,13 +240,24 @@ def run(workspace: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_commands(lake: Lake, tmp_path: Path) -> None:
     shared = ("--pipeline", "signs")
+    tagged = lake.snapshot("signs", c.REJECTED_IMAGES)
+    assert tagged is not None
+    lake.tag("signs", c.REJECTED_IMAGES, tagged, "model-1-c0ffeec0ffee")
     forgotten = run(tmp_path, "forget", *shared, "--image-id", A)
     assert forgotten.returncode == 0, forgotten.stderr
     lines = forgotten.stdout.splitlines()
     assert lines[0].startswith("removed 1 of images, 1 of rejected_images, 1 of splits")
-    assert lines[1] == "snapshots that still hold it; remove them with expire --image-id:"
+    title = lines.index("snapshots that still hold it; remove them with expire --image-id:")
+    holders = [line for line in lines[title + 1 :] if not line.startswith("    ")]
+    assert len(holders) == 10
     expired = run(tmp_path, "expire", *shared, "--image-id", A)
-    assert expired.stdout.startswith("10 snapshots expired, ")
+    assert expired.stdout.startswith("9 snapshots expired, ")
+    kept = " ".join(expired.stdout.split())
+    assert "kept because of their tags; --tagged removes them: " in kept
+    assert f" rejected_images {tagged} of 20" in kept
+    assert kept.endswith(" UTC, tagged model-1-c0ffeec0ffee")
+    for done in (forgotten, expired):
+        assert max(len(line) for line in done.stdout.splitlines()) <= 80
     assert run(tmp_path, "vacuum", *shared, "--hours", "0").stdout == "nothing is left behind\n"
     wrong = run(tmp_path, "vacuum", "--pipeline", "sings")
     assert (wrong.returncode, wrong.stdout) == (2, "")

@@ -139,6 +139,7 @@ def test_the_command_prints_classes_snapshots_and_the_first_images(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lineage, "FIRST", 2)
+    monkeypatch.setattr(lineage, "DIGITS", 3)
     lines = ask(workspace, "--version", "2").output.splitlines()
     snapshots = trained_on(Lake(workspace), NAME, "2").snapshots
     assert lines[0] == "signs version 2 (model badbadbadbad) was trained on 5 images"
@@ -149,10 +150,11 @@ def test_the_command_prints_classes_snapshots_and_the_first_images(
         "          1  ?[2Jnew",
         "          2  stop",
         "          2  yield",
-        "2 images of 5; --all lists them all:",
-        "  id00  /photos/stop/0.png",
-        "  id01  /photos/stop/1.png",
+        "2 of 5 images; --all lists them all, OUTPUT=images.csv writes them:",
+        "  id0  /photos/stop/0.png",
+        "  id0  /photos/stop/1.png",
     ]
+    assert max(len(line) for line in lines) <= 80
     everything = ask(workspace, "--version", "2", "--all").output.splitlines()
     assert everything[6] == "5 images:"
     assert everything[-1] == "  id90  ?[2Jnew/90.png"
@@ -161,7 +163,7 @@ def test_the_command_prints_classes_snapshots_and_the_first_images(
 def test_all_paths_go_to_a_file(workspace: Workspace, tmp_path: Path) -> None:
     file = tmp_path / "images.csv"
     answer = ask(workspace, "--version", "1", "--output", str(file))
-    assert answer.output.endswith(f"all 4 images: {file}\n")
+    assert " ".join(answer.output.split()).endswith(f"all 4 images: {file}")
     with file.open(newline="") as stream:
         rows = list(csv.reader(stream))
     assert rows[:2] == [
