@@ -5,11 +5,12 @@ One per file in config/pipelines; each starts when its training DAG registers a 
 
 from datetime import datetime, timedelta
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, TriggerRule
 
 from darkroom.contract import Stage
 from darkroom_airflow.docs import APPROVE_DOC, STAGE_DOCS, promotion_doc
 from darkroom_airflow.operators.approval import ask_for_approval
+from darkroom_airflow.operators.score import ShadowOperator
 from darkroom_airflow.operators.stage import StageOperator
 from darkroom_airflow.pipelines import load_pipelines
 
@@ -32,6 +33,15 @@ for pipeline in load_pipelines().valid:
         approvals = ask_for_approval(
             pipeline.config.approval, pipeline.challenger, doc_md=APPROVE_DOC
         )
+        if pipeline.config.scoring.shadow:
+            shadow = ShadowOperator(
+                task_id=Stage.SHADOW,
+                execution_timeout=timedelta(hours=1),
+                doc_md=STAGE_DOCS[Stage.SHADOW],
+            )
+            # People are asked in any case: what the shadow shows is no gate.
+            approvals[0].trigger_rule = TriggerRule.ALL_DONE
+            shadow >> approvals[0]
         promote = StageOperator(
             task_id=Stage.PROMOTE,
             options=approvals[-1].approved,

@@ -5,12 +5,12 @@ One per file in config/pipelines; what starts it is the file's group ``scoring``
 
 from datetime import datetime, timedelta
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, TriggerRule
 
 from darkroom.contract import Stage
 from darkroom_airflow.docs import STAGE_DOCS, scoring_doc
 from darkroom_airflow.forms import SCORING_OPTIONS, scoring_form
-from darkroom_airflow.operators.score import ScoreOperator
+from darkroom_airflow.operators.score import ScoreOperator, ShadowOperator
 from darkroom_airflow.pipelines import load_pipelines
 
 for pipeline in load_pipelines().valid:
@@ -34,8 +34,15 @@ for pipeline in load_pipelines().valid:
             "execution_timeout": timedelta(hours=6),
         },
     ):
-        ScoreOperator(
+        score = ScoreOperator(
             task_id=Stage.SCORE,
             options=SCORING_OPTIONS,
             doc_md=STAGE_DOCS[Stage.SCORE],
         )
+        if pipeline.config.scoring.shadow:
+            # Whether or not there were new images: the version that waits may be new.
+            score >> ShadowOperator(
+                task_id=Stage.SHADOW,
+                trigger_rule=TriggerRule.NONE_FAILED,
+                doc_md=STAGE_DOCS[Stage.SHADOW],
+            )

@@ -11,6 +11,7 @@ from darkroom.contract import Stage
 from darkroom_airflow.docs import CHOICE_DOC, STAGE_DOCS, training_doc
 from darkroom_airflow.forms import training_form
 from darkroom_airflow.operators.choice import BackboneChoiceOperator
+from darkroom_airflow.operators.ingest import IngestOperator
 from darkroom_airflow.operators.register import RegisterOperator
 from darkroom_airflow.operators.stage import StageOperator
 from darkroom_airflow.pipelines import load_pipelines
@@ -20,7 +21,7 @@ for pipeline in load_pipelines().valid:
         dag_id=f"{pipeline.name}_training",
         description=pipeline.config.description,
         doc_md=training_doc(pipeline.config),
-        schedule=pipeline.config.schedule,
+        schedule=pipeline.training_schedule,
         start_date=datetime(2026, 1, 1),
         catchup=False,
         max_active_runs=1,
@@ -36,7 +37,7 @@ for pipeline in load_pipelines().valid:
         },
     ):
         choice = BackboneChoiceOperator(task_id="backbones", doc_md=CHOICE_DOC)
-        ingest = StageOperator(task_id=Stage.INGEST, doc_md=STAGE_DOCS[Stage.INGEST])
+        ingest = IngestOperator(task_id=Stage.INGEST, doc_md=STAGE_DOCS[Stage.INGEST])
         validate = StageOperator(task_id=Stage.VALIDATE, doc_md=STAGE_DOCS[Stage.VALIDATE])
         featurize = StageOperator.partial(
             task_id=Stage.FEATURIZE.value,

@@ -12,7 +12,8 @@ from darkroom_airflow.operators.housekeeping import Housekeeping
 
 STAGE_DOCS: Final = {
     Stage.INGEST: "Reads the image folder, refuses unusable files with a reason each, and stores "
-    "the rest with their train/test split.",
+    "the rest with their train/test split. Where a candidate was judged before that was made of "
+    "the same images in the same way, a run that nobody triggered by hand is skipped here.",
     Stage.VALIDATE: "Checks the accepted images against the pipeline's expectations. **Report**: "
     "each one, wanted and found, with samples of the images and the rejected files.",
     Stage.FEATURIZE: "Turns each image into a feature vector with one backbone; vectors that are "
@@ -28,6 +29,9 @@ STAGE_DOCS: Final = {
     Stage.DEPLOY: "Makes the SQL function answer with the champion and queries it once.",
     Stage.SCORE: "Writes predictions for images that have none to the table `predictions`; skipped "
     "when there are none. The summary says how quickly, and at what cost.",
+    Stage.SHADOW: "Lets the version that waits for approval answer the newest images beside the "
+    "deployed one; skipped when none waits. **Report**: how often, and on which pictures, the two "
+    "disagree.",
     Stage.ROLLBACK: "Moves the alias `champion` back to a version that was champion before, after "
     "checking its file, and writes who, when and why to the ledger.",
     Stage.WATCH: "Fails where the alias `champion` was moved by other means than a promotion or a "
@@ -69,13 +73,24 @@ def training_doc(config: PipelineConfig) -> str:
 
 From a folder of labelled images to a model that waits for approval.
 
+* Starts {_starts(config)}; the run's note says why
 * Gate: {thresholds}, on at least {config.gate.min_test_images} held-out images
 * Next: `{config.name}_promotion` starts by itself when a new challenger is registered
-* A stage whose inputs have not changed returns its earlier result
+* A stage whose inputs have not changed returns its earlier result; a run that nobody triggered by
+  hand ends as skipped where all of them have not
 
 Each task's XCom `summary` says in one line what it did; its links open reports and MLflow.
 {_reports_line()}
 """
+
+
+def _starts(config: PipelineConfig) -> str:
+    """What starts a training run."""
+    retrain = config.retrain
+    ways = [f"at `{config.schedule}` (UTC)"] if config.schedule else []
+    ways += [f"with an event of `darkroom://{config.name}/data`"] if retrain.on_new_data else []
+    ways += ["when drift is found"] if retrain.on_drift else []
+    return ", ".join([*ways, "by hand"] if ways else ["by hand only"])
 
 
 def promotion_doc(config: PipelineConfig) -> str:

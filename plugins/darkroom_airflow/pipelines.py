@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
-from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable
+from airflow.sdk import Asset, AssetAny, AssetOrTimeSchedule, CronTriggerTimetable
 from airflow.sdk.exceptions import AirflowTimetableInvalid
 
 from darkroom.contract import (
@@ -52,13 +52,31 @@ class Pipeline:
         return Asset(f"darkroom://{self.name}/deployed")
 
     @property
+    def drift(self) -> Asset:
+        """The asset that is updated when drift persists."""
+        return Asset(f"darkroom://{self.name}/drift")
+
+    @property
+    def data(self) -> Asset:
+        """The asset that whoever delivers images updates."""
+        return Asset(f"darkroom://{self.name}/data")
+
+    @property
+    def training_schedule(self) -> Any:
+        """What starts a training run: the clock, new data, drift, any of them, or a person alone.
+
+        A cron expression names the moments at which runs start, not intervals of data.
+        """
+        retrain = self.config.retrain
+        assets = [self.data] if retrain.on_new_data else []
+        assets += [self.drift] if retrain.on_drift else []
+        return _schedule(self.config.schedule, assets)
+
+    @property
     def scoring_schedule(self) -> Any:
         """What starts a scoring run: the clock, a deployment, both, or a person alone."""
-        cron, after_deploy = self.config.scoring.schedule, self.config.scoring.after_deploy
-        clock = CronTriggerTimetable(cron, timezone="UTC") if cron else None
-        if clock and after_deploy:
-            return AssetOrTimeSchedule(timetable=clock, assets=[self.deployed])
-        return clock or ([self.deployed] if after_deploy else None)
+        scoring = self.config.scoring
+        return _schedule(scoring.schedule, [self.deployed] if scoring.after_deploy else [])
 
     @property
     def watch(self) -> CronTriggerTimetable | None:
@@ -139,7 +157,18 @@ def read_pipeline(file: Path) -> PipelineConfig:
     _check_cron("schedule", config.schedule)
     _check_cron("watch.schedule", config.watch.schedule)
     _check_cron("maintenance.schedule", config.maintenance.schedule)
+    _check_cron("scoring.schedule", config.scoring.schedule)
     return config
+
+
+def _schedule(cron: str | None, assets: Sequence[Asset]) -> Any:
+    """The clock, an event of any of the assets, or both; None for neither."""
+    clock = CronTriggerTimetable(cron, timezone="UTC") if cron else None
+    # A list would wait for an event of every one of them.
+    events = AssetAny(*assets) if assets else None
+    if clock and events:
+        return AssetOrTimeSchedule(timetable=clock, assets=events)
+    return clock or events
 
 
 def _timetable(cron: str) -> CronTriggerTimetable:

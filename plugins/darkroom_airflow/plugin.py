@@ -12,6 +12,7 @@ from airflow.plugins_manager import AirflowPlugin
 # The scheduler loads plugins before it forks its workers: what is imported here no task imports.
 import darkroom_airflow.operators.approval
 import darkroom_airflow.operators.register  # noqa: F401
+from darkroom_airflow import run_notes
 from darkroom_airflow.links import FILES_URL, MLFLOW_URL
 
 if TYPE_CHECKING:
@@ -55,9 +56,14 @@ def _views() -> list[dict[str, Any]]:
     return [overview_entry(), *beside]
 
 
+def _listeners() -> list[Any]:
+    return [run_notes]
+
+
 class DarkroomPlugin(AirflowPlugin):
-    """Adds the page of all pipelines; MLflow and the report server where they are configured."""
+    """Adds the page of all pipelines, the notes of training runs, and links to other servers."""
 
     name = "darkroom"
     fastapi_apps = _apps()
     external_views = _views()
+    listeners = _listeners()

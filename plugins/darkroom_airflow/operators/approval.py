@@ -16,8 +16,10 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskA
 
 from darkroom.contract import ApprovalConfig, ApprovalPolicy, GateDecision, Verdict
 from darkroom_airflow.forms import REASON, REASON_LENGTH
+from darkroom_airflow.operators.entrypoint import workspace
 from darkroom_airflow.operators.question import request_text
 from darkroom_airflow.registry import RegistryAnswer, read_answer
+from darkroom_airflow.shadow import shadow_of
 from darkroom_airflow.triggers.approval import FROM_REGISTRY, RegistryApprovalTrigger
 
 if TYPE_CHECKING:
@@ -146,11 +148,12 @@ class ChallengerApprovalOperator(ApprovalOperator):
             answer = Answer(BY_POLICY, BY_POLICY, f"the gate said {verdict}")
             return self._result(model, self.APPROVE, [answer], datetime.now(UTC))
         self.assigned_users = self._respondents(context, model)
-        self.subject = _SUBJECT.format(
-            name=_model_name(self.challenger), which=f"version {model['version']}"
-        )
+        name = _model_name(self.challenger)
+        self.subject = _SUBJECT.format(name=name, which=f"version {model['version']}")
         answers = [asdict(answer) for answer in self._earlier(context)]
-        self.body = request_text(model, self.config, answers, _requesters(context, model))
+        shadow = shadow_of(workspace(), name, model["version"], model["model_digest"])
+        requesters = _requesters(context, model)
+        self.body = request_text(model, self.config, answers, requesters, shadow)
         if self.config.in_registry:
             self._ask_there_too(context, model)
         return super().execute(context)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from darkroom.contract import ApprovalConfig, GateDecision, one_line
+from darkroom.contract import ApprovalConfig, GateDecision, ShadowComparison, one_line
 from darkroom_airflow.links import file_url
 from darkroom_airflow.registry import APPROVAL, APPROVAL_REASON, APPROVED, REJECTED
+
+Shadow = tuple[ShadowComparison | None, str | None]
+"""How the model answers beside the deployed one, or what is wrong with the file that says so."""
 
 
 def request_text(
@@ -15,6 +18,7 @@ def request_text(
     config: ApprovalConfig,
     answers: Sequence[Mapping[str, str]] = (),
     requesters: Collection[str] = (),
+    shadow: Shadow = (None, None),
 ) -> str:
     """The essence of the gate's decision, and what an approval of it means, in Markdown.
 
@@ -23,6 +27,7 @@ def request_text(
         config: Who is asked.
         answers: The approvals so far: ``name`` and ``reason`` each.
         requesters: Who has asked for the model.
+        shadow: Of `darkroom_airflow.shadow.shadow_of`.
     """
     decision = GateDecision.from_json(model["decision"])
     against = decision.champion
@@ -40,12 +45,40 @@ def request_text(
         ],
         _people(config, answers, requesters),
         _in_registry(config, model["version"]),
+        # Between two paragraphs: Markdown makes one list of two that follow each other.
+        _in_shadow(*shadow),
         [
             f"An approval is of this model alone, and void once {_moved(against)}. "
             "*Approve* needs a reason below: without one the question is asked again."
         ],
     )
     return "\n\n".join("\n".join(lines) for lines in blocks if lines) + "\n"
+
+
+def _in_shadow(found: ShadowComparison | None, problem: str | None) -> list[str]:
+    if found is None:
+        return [problem] if problem else []
+    url = file_url(found.page)
+    pages = f": [the pictures]({url})" if url and found.differing else ""
+    more = found.differing - len(found.examples)
+    return [
+        f"**In shadow**, on the newest images, {found.sentence}{pages}",
+        *(
+            f"* {_literal(one.path)}: {_answer(one.champion)} → {_answer(one.challenger)}"
+            for one in found.examples
+        ),
+        *([f"* and {more:,} more"] if more else []),
+    ]
+
+
+def _answer(label: str | None) -> str:
+    return "no answer" if label is None else _literal(label)
+
+
+def _literal(text: str) -> str:
+    """A file's or a class's name as it is written, whatever Markdown would make of it."""
+    plain = one_line(text, limit=None).replace("`", "'")
+    return f"`{plain}`"
 
 
 def _moved(against: str | None) -> str:

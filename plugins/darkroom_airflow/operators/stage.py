@@ -90,7 +90,7 @@ class StageOperator(EntrypointOperator):
         file = folder.progress_file(self.stage, key)
         with followed(file, functools.partial(push, PROGRESS), self.log):
             crash = self.submit(context, self._arguments(context, folder.run_id))
-        result = self.result = _read(folder, self.stage, key)
+        result = self.result = folder.result(self.stage, key)
         if result is not None:
             push(SUMMARY, result.summary)
         if result is None or crash is not None or result.status is StageStatus.FAILED:
@@ -110,11 +110,6 @@ class StageOperator(EntrypointOperator):
         for name, value in self.options.items():
             arguments += [f"--{name.replace('_', '-')}", str(value)]
         return arguments
-
-
-def _read(folder: RunFolder, stage: Stage, key: str | None) -> StageResult | None:
-    file = folder.result_file(stage, key)
-    return StageResult.from_json(file.read_text()) if file.exists() else None
 
 
 def _failure(stage: Stage, result: StageResult | None, crash: Exception | None) -> AirflowException:

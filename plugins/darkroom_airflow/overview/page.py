@@ -18,11 +18,13 @@ from darkroom.contract import MissingInputError, RunFolder, Stage, Verdict, Work
 from darkroom_airflow.links import FILES_URL, MLFLOW_URL, file_url, mlflow_url
 from darkroom_airflow.overview.local import Known, page_of
 from darkroom_airflow.overview.registry import Registered, Version
+from darkroom_airflow.shadow import shadow_of
 
 TEMPLATE: Final = "overview.html.j2"
 _BASE: Final = Path(contract.__file__).parents[1] / "pages"
 """The look that all pages share; a file, so that no library is imported for it."""
 
+_WAITING: Final = "Challenger"
 _PAGES: Final = ("reports", "data_docs")
 """Folders of the workspace that the file server shows."""
 
@@ -45,6 +47,8 @@ class Role:
         digest: First digits of its model file's SHA-256.
         verdict: What the gate said, or None where that is not known.
         links: Where there is more about it.
+        shadow: How often a challenger disagrees with the deployed version, or why that cannot be
+            shown; empty where it is not known.
     """
 
     name: str
@@ -52,6 +56,7 @@ class Role:
     digest: str
     verdict: Verdict | None
     links: Sequence[Link]
+    shadow: str = ""
 
 
 def render(
@@ -108,15 +113,19 @@ def _links() -> list[Link]:
 def _roles(pipeline: str, found: Registered | None, place: Workspace) -> list[Role]:
     if found is None:
         return []
-    roles = (("Champion", found.champion), ("Challenger", found.challenger))
+    roles = (("Champion", found.champion), (_WAITING, found.challenger))
     return [_role(name, one, pipeline, place) for name, one in roles if one]
 
 
 def _role(name: str, version: Version, pipeline: str, place: Workspace) -> Role:
     run = place.run(pipeline, version.run_id)
+    shadow, problem = None, None
+    if name == _WAITING:
+        shadow, problem = shadow_of(place, pipeline, version.number, version.digest)
     addresses = {
         "Report": _file(place, version.report or _report_of(run, Stage.EVALUATE)),
         "Validation": _file(place, _report_of(run, Stage.VALIDATE)),
+        "In shadow": _file(place, shadow.page or "") if shadow else "",
         "MLflow": mlflow_url({"model_name": pipeline, "version": quote(version.number)}),
     }
     return Role(
@@ -125,6 +134,7 @@ def _role(name: str, version: Version, pipeline: str, place: Workspace) -> Role:
         digest=version.digest[:12],
         verdict=Verdict(version.verdict) if version.verdict in {*Verdict} else None,
         links=[Link(text=text, address=there) for text, there in addresses.items() if there],
+        shadow=f"In shadow, {shadow.sentence}." if shadow else problem or "",
     )
 
 

@@ -8,6 +8,7 @@ from darkroom.contract.config import (
     FeaturesConfig,
     MaintenanceConfig,
     PipelineConfig,
+    RetrainConfig,
     ValidationConfig,
     WatchConfig,
     WeightsFile,
@@ -37,6 +38,7 @@ from darkroom.contract.results import (
     Verdict,
 )
 from darkroom.contract.serving import ScoringConfig, SqlConfig, ViewConfig, ViewKind
+from darkroom.contract.shadow import Disagreement, ShadowComparison
 from darkroom.contract.source import OnMissing, SourceConfig, SourceKind, SplitConfig
 from darkroom.contract.stages import Stage
 from darkroom.contract.tuning import HeadKind, Range, SearchMethod, TuningConfig
@@ -51,6 +53,7 @@ __all__ = [
     "ConflictError",
     "DarkroomError",
     "DataError",
+    "Disagreement",
     "DiskFullError",
     "Engine",
     "ExitCode",
@@ -65,9 +68,11 @@ __all__ = [
     "PipelineConfig",
     "Range",
     "RejectReason",
+    "RetrainConfig",
     "RunFolder",
     "ScoringConfig",
     "SearchMethod",
+    "ShadowComparison",
     "SourceConfig",
     "SourceKind",
     "SplitConfig",

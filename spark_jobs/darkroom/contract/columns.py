@@ -11,6 +11,7 @@ SPLIT_LEAKS: Final = "split_leaks"
 FORGOTTEN: Final = "forgotten"
 FEATURES: Final = "features"
 PREDICTIONS: Final = "predictions"
+SHADOW_PREDICTIONS: Final = "shadow_predictions"
 LEDGER: Final = "ledger"
 
 SHARED_NAMESPACE: Final = "darkroom"

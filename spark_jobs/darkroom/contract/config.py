@@ -153,6 +153,19 @@ class WatchConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RetrainConfig:
+    """What starts a training run beside the clock; people can start one at any time.
+
+    Attributes:
+        on_new_data: Whether an event of the asset ``darkroom://<pipeline>/data`` does.
+        on_drift: Whether drift does, which the monitoring reports.
+    """
+
+    on_new_data: bool = True
+    on_drift: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class PipelineConfig:
     """Everything that tells one pipeline from another.
 
@@ -164,7 +177,7 @@ class PipelineConfig:
         gate: What a candidate must reach.
         description: One line for people.
         owner: Team or person, shown in Airflow.
-        schedule: Cron expression of the training runs, or None for runs by hand only.
+        schedule: Cron expression of the training runs, UTC, or None.
     """
 
     name: str
@@ -175,6 +188,7 @@ class PipelineConfig:
     description: str = ""
     owner: str = "darkroom"
     schedule: str | None = None
+    retrain: RetrainConfig = field(default_factory=RetrainConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
@@ -196,10 +210,10 @@ class PipelineConfig:
             remedy = f"must be at least tuning.folds = {folds}: each fold needs an image"
             field_name = "validation.min_images_per_class"
             raise ConfigError(field_name, self.validation.min_images_per_class, remedy)
-        images, predictions = own_views(self)
-        if images == predictions:
+        images, *predictions = own_views(self)
+        if images in predictions:
             raise ConfigError("view", images, "its predictions have that view: choose another name")
-        for name in (images, predictions):
+        for name in (images, *predictions):
             if name in self.sql.views:
                 remedy = f"pipeline {self.name} has that view by itself: choose another name"
                 raise ConfigError("sql.views", name, remedy)

@@ -24,6 +24,11 @@ def predictions_view(pipeline: str) -> str:
     return f"{pipeline}_predictions"
 
 
+def shadow_view(pipeline: str) -> str:
+    """The SQL view of what versions answered that were waiting for approval."""
+    return f"{pipeline}_shadow_predictions"
+
+
 def functions_of(function: str) -> tuple[str, ...]:
     """The SQL functions that a configured name stands for, its own first."""
     return with_companions(function) + with_companions(f"{function}{CHALLENGER_SUFFIX}")

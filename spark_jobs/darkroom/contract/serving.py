@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from darkroom.contract.checks import one_of
+from darkroom.contract.checks import at_least, one_of
 from darkroom.contract.errors import ConfigError
-from darkroom.contract.names import IDENTIFIER, functions_of, predictions_view
+from darkroom.contract.names import IDENTIFIER, functions_of, predictions_view, shadow_view
 from darkroom.contract.parsing import build
 
 if TYPE_CHECKING:
@@ -93,10 +93,17 @@ class ScoringConfig:
     Attributes:
         schedule: Cron expression, in UTC, of the scoring runs, or None.
         after_deploy: Whether the deployment of a model starts a run, too.
+        shadow: Whether a version that waits for approval answers as well, beside the deployed one.
+        shadow_images: How many images the two are compared on: the newest predictions.
     """
 
     schedule: str | None = None
     after_deploy: bool = False
+    shadow: bool = False
+    shadow_images: int = 1000
+
+    def __post_init__(self) -> None:
+        at_least("scoring.shadow_images", self.shadow_images, 1)
 
 
 def check_sql_names(configs: Iterable[PipelineConfig]) -> None:
@@ -115,9 +122,9 @@ def check_sql_names(configs: Iterable[PipelineConfig]) -> None:
                     raise ConfigError(kind, getattr(config, kind), remedy)
 
 
-def own_views(config: PipelineConfig) -> tuple[str, str]:
-    """Names of the views of a pipeline's accepted images and of its predictions."""
-    return config.view, predictions_view(config.name)
+def own_views(config: PipelineConfig) -> tuple[str, str, str]:
+    """Names of the views of a pipeline's accepted images, its predictions, those in shadow."""
+    return config.view, predictions_view(config.name), shadow_view(config.name)
 
 
 def _functions(config: PipelineConfig) -> Iterator[str]:

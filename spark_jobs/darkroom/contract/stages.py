@@ -30,6 +30,7 @@ class Stage(StrEnum):
     PROMOTE = "promote"
     DEPLOY = "deploy"
     SCORE = "score"
+    SHADOW = "shadow"
     ROLLBACK = "rollback"
     WATCH = "watch"
 
@@ -49,6 +50,7 @@ _ENTRYPOINTS = {
     Stage.PROMOTE: "promote_model.py",
     Stage.DEPLOY: "deploy_function.py",
     Stage.SCORE: "score_images.py",
+    Stage.SHADOW: "shadow_challenger.py",
     Stage.ROLLBACK: "roll_back_model.py",
     Stage.WATCH: "watch_champion.py",
 }

@@ -90,6 +90,14 @@ class Workspace:
         """File of the result that a stage had for the same inputs."""
         return self.root / "results" / pipeline / stage / f"{input_key}.json"
 
+    def tried(self, pipeline: str, input_key: str) -> Path:
+        """File that names the runs that began with the same inputs."""
+        return self.root / "results" / pipeline / "tried" / f"{input_key}.json"
+
+    def shadow(self, pipeline: str) -> Path:
+        """The newest comparison of a waiting version with the deployed one."""
+        return self.root / "shadow" / f"{pipeline}.json"
+
     def ledger(self, pipeline: str) -> Path:
         """A copy of the ledger's newest rows for who cannot read tables."""
         return self.root / "ledger" / f"{pipeline}.json"
@@ -124,14 +132,22 @@ class RunFolder:
         """Stores a result so that a reader sees all of it or none."""
         write_atomically(self.result_file(result.stage, key), result.to_json())
 
+    def result(self, stage: Stage, key: str | None = None) -> StageResult | None:
+        """Reads how a stage of this run ended, a failure included; None if it has not.
+
+        Raises:
+            ValueError: Its file holds no result.
+        """
+        file = self.result_file(stage, key)
+        return StageResult.from_json(file.read_text()) if file.exists() else None
+
     def read(self, stage: Stage, key: str | None = None) -> StageResult:
         """Reads the result of an earlier stage of this run.
 
         Raises:
             MissingInputError: The stage has not succeeded in this run.
         """
-        file = self.result_file(stage, key)
-        result = StageResult.from_json(file.read_text()) if file.exists() else None
+        result = self.result(stage, key)
         if result is None or result.status is StageStatus.FAILED:
             state = "has not run" if result is None else "failed"
             raise MissingInputError(f"stage {stage} {state} in run {self.run_id}: run it first")

@@ -64,6 +64,27 @@ def compact(spark: SparkSession, lake: Lake, pipeline: str, run_id: str) -> tupl
     return tuple(one for one in done if one)
 
 
+def content_of(lake: Lake, namespace: str, table: str, snapshot_id: int | None) -> int | None:
+    """The snapshot whose rows a snapshot has: itself, unless a compaction made it.
+
+    Args:
+        lake: The tables.
+        namespace: The pipeline's name.
+        table: One of the tables of `darkroom.lake.schema`.
+        snapshot_id: A snapshot, or None for an empty table.
+
+    Returns:
+        Its id; the snapshot itself may have expired.
+    """
+    found = lake.find(namespace, table)
+    while found is not None and snapshot_id is not None:
+        snapshot = found.snapshot_by_id(snapshot_id)
+        if snapshot is None or snapshot.summary is None or snapshot.summary["stage"] != COMPACT:
+            break
+        snapshot_id = snapshot.parent_snapshot_id
+    return snapshot_id
+
+
 def _compact(
     spark: SparkSession, lake: Lake, pipeline: str, table: str, run_id: str
 ) -> Compacted | None:

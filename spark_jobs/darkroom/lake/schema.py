@@ -27,6 +27,18 @@ FLOATS: Final = "array<float>"
 STRINGS: Final = "array<string>"
 TEXTS: Final = "map<string, string>"
 
+_PREDICTED: Final[Mapping[str, str]] = {
+    c.IMAGE_ID: STRING,
+    c.MODEL_NAME: STRING,
+    c.MODEL_VERSION: STRING,
+    c.MODEL_DIGEST: STRING,
+    c.LABEL: STRING,  # the likeliest one
+    c.PROBABILITY: DOUBLE,
+    c.ERROR: STRING,  # why the image has no label
+    c.SCORED_AT: TIMESTAMP,
+    c.RUN_ID: STRING,
+}
+
 TABLES: Final[Mapping[str, Mapping[str, str]]] = {
     c.IMAGES: {
         c.IMAGE_ID: STRING,  # SHA-256 of the encoded bytes
@@ -91,17 +103,8 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
         c.VECTOR: FLOATS,
         c.RUN_ID: STRING,
     },
-    c.PREDICTIONS: {
-        c.IMAGE_ID: STRING,
-        c.MODEL_NAME: STRING,
-        c.MODEL_VERSION: STRING,
-        c.MODEL_DIGEST: STRING,
-        c.LABEL: STRING,  # the likeliest one
-        c.PROBABILITY: DOUBLE,
-        c.ERROR: STRING,  # why the image has no label
-        c.SCORED_AT: TIMESTAMP,
-        c.RUN_ID: STRING,
-    },
+    c.PREDICTIONS: _PREDICTED,  # of deployed versions
+    c.SHADOW_PREDICTIONS: _PREDICTED,  # of versions that were waiting for approval
     c.LEDGER: {
         c.PIPELINE: STRING,
         c.WHO: STRING,
@@ -146,6 +149,7 @@ OPTIONAL: Final[Mapping[str, frozenset[str]]] = {
     c.REJECTED_IMAGES: frozenset({c.ROOT}),
     c.SPLITS: frozenset({c.PERCEPTUAL_HASH, c.DIFFERENCE_HASH}),
     c.PREDICTIONS: frozenset({c.ERROR}),
+    c.SHADOW_PREDICTIONS: frozenset({c.ERROR}),
 }
 """Columns that a writer may leave out, and that rows of an older table have not: null then."""
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from darkroom.contract import ConfigError, DataError, MissingInputError, Stage, Workspace
 from darkroom.contract import columns as c
 from darkroom.contract.names import CHALLENGER_SUFFIX, IDENTIFIER
 from darkroom.lake import Lake
 from darkroom.ml.model_files import METADATA_FILE, MODEL_FILE, ModelCard
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +69,13 @@ class Deployment:
     def answers_like(self) -> tuple[object, ...]:
         """What two deployments have in common when nobody could tell them apart."""
         return (self.function, self.pipeline, self.view, self.model_version, self.model_digest)
+
+    def gave(self) -> Column:
+        """Whether a row of `predictions` is its own; versions count anew in a new registry."""
+        from pyspark.sql import functions as f
+
+        same_version = f.col(c.MODEL_VERSION) == self.model_version
+        return same_version & (f.col(c.MODEL_DIGEST) == self.model_digest)
 
     def model_file(self, workspace: Workspace) -> Path:
         """The Keras file.

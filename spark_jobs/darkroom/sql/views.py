@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from darkroom.contract import DataError, ViewConfig, ViewKind, Workspace
 from darkroom.contract import columns as c
-from darkroom.contract.names import predictions_view
+from darkroom.contract.names import predictions_view, shadow_view
 from darkroom.lake import Lake
 from darkroom.sql.deployments import deployed
 from darkroom.sql.errors import one_line
@@ -24,6 +24,9 @@ MAPPED_SECONDS: Final = 60.0
 """After so long a mapped path is listed again, for its files have changed unseen."""
 
 log = logging.getLogger(__name__)
+
+PREDICTED: Final = {c.PREDICTIONS: predictions_view, c.SHADOW_PREDICTIONS: shadow_view}
+"""Tables that have a view as they are, and its name for a pipeline."""
 
 VIEW_COLUMNS = (
     c.PATH,
@@ -43,6 +46,8 @@ VIEW_COLUMNS = (
 def create_views(spark: SparkSession, workspace: Workspace) -> tuple[str, ...]:
     """Creates the views of every deployed pipeline in a session: its images, its predictions.
 
+    What versions answered that were not deployed is a view of its own.
+
     Args:
         spark: The session.
         workspace: Where the tables lie.
@@ -56,10 +61,12 @@ def create_views(spark: SparkSession, workspace: Workspace) -> tuple[str, ...]:
     lake = Lake(workspace)
     made = []
     for known in deployed(lake).values():
-        predictions = predictions_view(known.pipeline)
         create_view(spark, lake, known.pipeline, known.view)
-        lake.read(spark, known.pipeline, c.PREDICTIONS).createOrReplaceTempView(predictions)
-        made += [known.view, predictions]
+        made.append(known.view)
+        for table, view_of in PREDICTED.items():
+            view = view_of(known.pipeline)
+            lake.read(spark, known.pipeline, table).createOrReplaceTempView(view)
+            made.append(view)
     return tuple(sorted(made))
 
 
@@ -118,7 +125,7 @@ def create_mapped_view(spark: SparkSession, name: str, view: ViewConfig) -> None
 def view_snapshots(lake: Lake) -> dict[tuple[str, str], tuple[int | None, ...]]:
     """The snapshots that the views of deployed pipelines would show now, by pipeline and view."""
     views = {(known.pipeline, known.view) for known in deployed(lake).values()}
-    tables = (c.IMAGES, c.SPLITS, c.PREDICTIONS)
+    tables = (c.IMAGES, c.SPLITS, *PREDICTED)
     return {
         (pipeline, view): tuple(lake.snapshot(pipeline, table) for table in tables)
         for pipeline, view in sorted(views)

@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 SparkWork = Callable[["SparkSession", PipelineConfig, Workspace, StageRun], StageResult]
 PlainWork = Callable[[PipelineConfig, Workspace, StageRun], StageResult]
 Inputs = Callable[[PipelineConfig, Workspace, StageRun], Mapping[str, Any] | None]
+NothingToDo = Callable[[PipelineConfig, Workspace, StageRun], StageResult | None]
 StillThere = Callable[[StageResult, PipelineConfig, Workspace], bool]
+Addition = Callable[[StageResult, PipelineConfig, Workspace, StageRun], StageResult]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +52,12 @@ class StageCommand:
         inputs: Everything the result depends on (JSON values), or None for a stage that must
             always run. Called before a Spark session exists; may answer None where only a
             session could tell.
+        nothing_to_do: The result of a run that has no work, None for one that has; called before
+            a Spark session exists.
         still_there: Whether what an earlier result points to still exists; None when a result
             can not go stale.
+        addition: What is added to the result of this run alone, an earlier one's too; None for
+            nothing.
         options: Names of the stage's own required text options.
         defaults: Names of its other text options, and what they are unless they are given.
         key_option: The option that tells mapped tasks of one stage apart.
@@ -61,7 +67,9 @@ class StageCommand:
     stage: Stage
     work: SparkWork | PlainWork
     inputs: Inputs | None = None
+    nothing_to_do: NothingToDo | None = None
     still_there: StillThere | None = None
+    addition: Addition | None = None
     options: tuple[str, ...] = ()
     defaults: Mapping[str, str] = field(default_factory=dict)
     key_option: str | None = None
@@ -101,6 +109,8 @@ class StageCommand:
             folder = place.run(pipeline.name, run_id)
             run = StageRun(folder=folder, options=options, force=force)
             result = self._execute(pipeline, place, run)
+            if self.addition:
+                result = self.addition(result, pipeline, place, run)
         except Exception as raised:
             error = refusal(raised) or raised
             result = _failure(self.stage, error)
@@ -114,6 +124,9 @@ class StageCommand:
 
     def _execute(self, config: PipelineConfig, workspace: Workspace, run: StageRun) -> StageResult:
         started_up = process_age()
+        idle = self.nothing_to_do(config, workspace, run) if self.nothing_to_do else None
+        if idle is not None:
+            return replace(idle, started_up_seconds=started_up)
         known = self.inputs(config, workspace, run) if self.inputs else None
         key = input_key(known) if known is not None else None
         if key and not run.force:

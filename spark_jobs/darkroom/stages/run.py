@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from darkroom.contract import RunFolder, Stage, StageResult, StageStatus, Workspace
 from darkroom.contract.workspace import write_atomically
 from darkroom.files.digests import digest_of_json
+
+UNCHANGED_PREFIX: Final = "unchanged: "
+"""What the summary of an earlier result begins with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +58,7 @@ def recall(workspace: Workspace, pipeline: str, stage: Stage, key: str) -> Stage
     return StageResult(
         stage=stage,
         status=StageStatus.UNCHANGED,
-        summary=f"unchanged: {earlier.summary}",
+        summary=f"{UNCHANGED_PREFIX}{earlier.summary}",
         outputs=earlier.outputs,
         report=earlier.report,
     )

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 VALIDATION_VERSION: Final = "1"
 """Part of the inputs: raise it when a change of the code changes what is found."""
 
+FROM_INGESTION: Final = ("found", "refused", "split_leaks")
+"""Outputs of the ingestion, besides its snapshots, that expectations can be about."""
+
 
 def inputs(config: PipelineConfig, workspace: Workspace, run: StageRun) -> Mapping[str, Any]:
     """Everything that the result depends on.
@@ -48,7 +51,7 @@ def inputs(config: PipelineConfig, workspace: Workspace, run: StageRun) -> Mappi
         MissingInputError: The run has no ingestion.
     """
     ingested = run.earlier(Stage.INGEST)
-    used = ("images_snapshot", "splits_snapshot", "found", "refused", "split_leaks")
+    used = ("images_snapshot", "splits_snapshot", *FROM_INGESTION)
     reference = _accepted(workspace, config).reference(ingested["images_snapshot"])
     return {
         **{name: ingested.get(name) for name in used},

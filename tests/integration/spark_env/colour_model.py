@@ -59,8 +59,16 @@ def sharpness_of(version: int) -> float:
     return 0.01 * version
 
 
-def colour_package(models: Path, version: int = 1) -> ModelPackage:
-    """Saves a network that answers the softmax of (mean red, mean green, mean blue) * sharpness."""
+def colour_package(
+    models: Path, version: int = 1, labels: tuple[str, ...] = LABELS
+) -> ModelPackage:
+    """Saves a network that answers the softmax of (mean red, mean green, mean blue) * sharpness.
+
+    Args:
+        models: Where to.
+        version: Makes it a file of its own.
+        labels: What it calls the three; in another order it takes one colour for another.
+    """
     import keras
 
     model = keras.Sequential(
@@ -73,7 +81,7 @@ def colour_package(models: Path, version: int = 1) -> ModelPackage:
     kernel = np.eye(len(LABELS), dtype=np.float32) * sharpness_of(version)
     model.layers[-1].set_weights([kernel, np.zeros(len(LABELS), np.float32)])
     metadata = {
-        "labels": list(LABELS),
+        "labels": list(labels),
         "height": SIDE,
         "width": SIDE,
         "git_commit": "c" * 40,

@@ -14,6 +14,7 @@ from pyspark.sql.pandas.functions import arrow_udf
 from darkroom.contract import PipelineConfig, Stage, Workspace
 from darkroom.lake import Lake
 from darkroom.lake.schema import spark_schema
+from darkroom.registry.package import ModelPackage
 from darkroom.sql import create_views, register_functions
 from darkroom.stages.deploy import deploy
 from darkroom.stages.register import register
@@ -45,9 +46,9 @@ class House:
         self.client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         self._models = root / "made"
 
-    def crown(self, version: int) -> str:
-        """Registers the network of that number and makes it champion; returns its digest."""
-        package = colour_package(self._models, version)
+    def challenge(self, version: int, labels: tuple[str, ...] = LABELS) -> ModelPackage:
+        """Registers the network of that number, as challenger."""
+        package = colour_package(self._models, version, labels)
         run = finished_run(
             self.workspace,
             self.config.name,
@@ -55,7 +56,13 @@ class House:
             log_candidate(self.uri, package),
             decide(package.digest),
         )
-        registered = register(self.config, self.workspace, run).outputs["version"]
+        register(self.config, self.workspace, run)
+        return package
+
+    def crown(self, version: int) -> str:
+        """Registers the network of that number and makes it champion; returns its digest."""
+        package = self.challenge(version)
+        registered = self.client.get_model_version_by_alias(self.config.name, "challenger").version
         self.client.set_registered_model_alias(self.config.name, "champion", registered)
         return package.digest
 

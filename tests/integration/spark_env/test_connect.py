@@ -101,7 +101,7 @@ def test_the_library_in_a_connect_session(tmp_path: Path) -> None:
         "session": "pyspark.sql.connect.session",
         "pipeline": [red] * 2 + [blue] * 2,
         "sql": ["red"] * 2 + ["blue"] * 2,
-        "deployed": [["see"], ["colours_predictions", "seen"]],
+        "deployed": [["see"], ["colours_predictions", "colours_shadow_predictions", "seen"]],
         "answers": [["1", ["blue"]], ["1", ["red"]]],
         "loaded": [True, "embedded"],
         "refused": "a stage with files of its own is saved and loaded by a classic Spark session "

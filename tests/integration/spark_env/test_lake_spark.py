@@ -17,7 +17,7 @@ from darkroom.contract import ConflictError, Stage, Workspace
 from darkroom.contract import columns as c
 from darkroom.lake import Change, Commit, Lake, Rows
 from darkroom.lake import schema as schema_module
-from darkroom.lake.compaction import FEWEST, Compacted, compact
+from darkroom.lake.compaction import FEWEST, Compacted, compact, content_of
 from darkroom.lake.schema import column_names
 from darkroom.lake.writing import TIMESTAMP_SETTING
 
@@ -179,7 +179,7 @@ def test_rows_come_and_go_in_one_snapshot(spark: SparkSession, lake: Lake) -> No
 def test_small_files_become_few_and_no_row_changes(spark: SparkSession, lake: Lake) -> None:
     commits = [append(lake, splits(spark, str(n)).coalesce(1)) for n in range(FEWEST - 1)]
     assert compact(spark, lake, "signs", "c") == ()
-    append(lake, splits(spark, "last").coalesce(1))
+    last = append(lake, splits(spark, "last").coalesce(1)).snapshot_id
     before = ids(lake.read(spark, "signs", c.SPLITS))
     assert compact(spark, lake, "signs", "c") == (Compacted(c.SPLITS, FEWEST, 1),)
     assert ids(lake.read(spark, "signs", c.SPLITS)) == before
@@ -187,6 +187,11 @@ def test_small_files_become_few_and_no_row_changes(spark: SparkSession, lake: La
     table = lake.find("signs", c.SPLITS)
     assert table is not None
     assert len(list(table.scan().plan_files())) == 1
+    compacted = lake.snapshot("signs", c.SPLITS)
+    assert last != compacted
+    assert content_of(lake, "signs", c.SPLITS, compacted) == last
+    assert content_of(lake, "signs", c.SPLITS, last) == last
+    assert content_of(lake, "signs", c.SPLITS, None) is None
     assert ids(lake.read(spark, "signs", c.SPLITS, commits[0].snapshot_id)) == ["0"]
 
 

@@ -17,6 +17,7 @@ from darkroom.lake import Lake
 from darkroom.ml.engines import prepare
 from darkroom.ml.recognition.recognizer import detailing
 from darkroom.sql.deployments import Deployment, publish
+from darkroom.stages import predicting
 from darkroom.stages import score as score_stage
 from darkroom.stages.run import StageRun
 from darkroom.stages.score import inputs, score, still_there
@@ -100,7 +101,7 @@ def table(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
         return lambda batches: real(counted(batches))
 
-    monkeypatch.setattr(score_stage, "detailing", counting)
+    monkeypatch.setattr(predicting, "detailing", counting)
     made = Table(spark, Workspace(tmp_path / "work"), calls)
     made.add(red=picture("red", "PNG"), blue=picture("blue", "PNG"), broken=b"no picture")
     return made
@@ -172,7 +173,7 @@ def test_a_killed_run_loses_what_it_had_not_committed_and_nothing_else(
         commits.append(real(*arguments, **more))
         return commits[-1]
 
-    monkeypatch.setattr(score_stage, "COMMIT_IMAGES", 1)
+    monkeypatch.setattr(predicting, "COMMIT_IMAGES", 1)
     monkeypatch.setattr(Lake, "change", killed)
     with pytest.raises(KeyboardInterrupt):
         table.score()

@@ -75,6 +75,7 @@ def outputs(stage: Stage, options: dict[str, list[str]]) -> dict[str, object]:
             "rows": [{"path": "stop/1.jpg", "objects": [{"label": "stop", "probability": 0.987}]}],
         },
         Stage.SCORE: {"version": "1", "scored": 2},
+        Stage.SHADOW: {"champion": "1", "challenger": "2", "compared": 2, "differing": 1},
     }
     return known.get(stage, {})
 

@@ -19,6 +19,7 @@ from darkroom.contract import Stage
 from darkroom_airflow.operators.approval import APPROVED
 from darkroom_airflow.pipelines import PROJECT
 from tests.unit.airflow_env.conftest import PIPELINE
+from tests.unit.airflow_env.test_schedules import starts_of
 
 DAGS = PROJECT / "dags"
 
@@ -81,12 +82,11 @@ def test_training_is_safe_to_schedule(training: DAG) -> None:
         assert task.execution_timeout == timedelta(hours=2)
 
 
-def test_the_schedule_is_the_files(pipelines: Path) -> None:
-    (pipelines / "signs.yaml").write_text(PIPELINE + "schedule: '0 3 * * 1'\nowner: vision\n")
+def test_the_tasks_belong_to_the_files_owner(pipelines: Path) -> None:
+    (pipelines / "signs.yaml").write_text(PIPELINE + "owner: vision\n")
 
     dag = DagBag(DAGS).dags["signs_training"]
 
-    assert str(dag.schedule) == "0 3 * * 1"
     assert {task.owner for task in dag.tasks} == {"vision"}
 
 
@@ -122,11 +122,7 @@ def test_scoring_starts_as_the_file_says(
 
     bag = DagBag(DAGS)
 
-    timetable: Any = bag.dags["signs_scoring"].timetable
-    clock = getattr(timetable, "timetable", timetable)
-    condition: Any = getattr(timetable, "asset_condition", None)
-    assert getattr(clock, "expression", None) == cron
-    assert [asset.uri for asset in getattr(condition, "objects", ())] == assets
+    assert starts_of(bag.dags["signs_scoring"].timetable) == (cron, assets)
     deploy: Any = bag.dags["signs_promotion"].get_task("deploy")
     assert [asset.uri for asset in deploy.outlets] == ["darkroom://signs/deployed"]
 
@@ -142,6 +138,28 @@ def test_scoring_is_safe_to_schedule(bag: DagBag) -> None:
         "force": False,
     }
     assert "signs_predictions" in (dag.doc_md or "")
+
+
+SHADOW = PIPELINE + "scoring: {shadow: true}\n"
+
+
+def test_a_waiting_version_answers_in_shadow_before_people_are_asked(pipelines: Path) -> None:
+    (pipelines / "signs.yaml").write_text(SHADOW + "approval: {policy: two_person}\n")
+
+    bag = DagBag(DAGS)
+
+    promotion, scoring = bag.dags["signs_promotion"], bag.dags["signs_scoring"]
+    assert edges(promotion) == {
+        ("shadow", "approve"),
+        ("approve", "approve_2"),
+        ("approve_2", "promote"),
+        ("promote", "deploy"),
+    }
+    assert edges(scoring) == {("score", "shadow")}
+    # People are asked whatever the shadow came to, and not once more when they have said no.
+    rules = {task.task_id: task.trigger_rule for task in promotion.tasks}
+    assert (rules["approve"], rules["approve_2"]) == ("all_done", "all_success")
+    assert scoring.get_task("shadow").trigger_rule == "none_failed"
 
 
 def test_two_people_are_asked_one_after_the_other(pipelines: Path) -> None:
@@ -345,7 +363,10 @@ def test_dags_and_plugins_import_without_any_library_of_the_spark_side(pipelines
     assert done.stdout.splitlines()[-1] == f"6 DAGs, 7 DAG files, {modules} plugin modules"
 
 
-def test_every_stage_of_the_dags_has_a_page_of_its_own(bag: DagBag) -> None:
+def test_every_stage_of_the_dags_has_a_page_of_its_own(pipelines: Path) -> None:
+    (pipelines / "signs.yaml").write_text(SHADOW)
+    bag = DagBag(DAGS)
+
     pages = {t.task_id: t.doc_md for d in bag.dags.values() for t in d.tasks}
 
     assert {*Stage} <= set(pages)

@@ -40,6 +40,18 @@ def test_a_folder_gives_its_pipelines_by_name(pipelines: Path) -> None:
             "broken.yaml: watch.schedule = 'hourly': give a cron expression such as '0 4 * * 0'",
         ),
         (
+            PIPELINE.replace("name: signs", "name: broken") + "scoring: {schedule: nightly}\n",
+            "broken.yaml: scoring.schedule = 'nightly': give a cron expression such as '0 4 * * 0'",
+        ),
+        (
+            PIPELINE.replace("name: signs", "name: broken") + "scoring: {shadow_images: 0}\n",
+            "broken.yaml: scoring.shadow_images = 0: must be at least 1",
+        ),
+        (
+            PIPELINE.replace("name: signs", "name: broken") + "retrain: {on_drift: weekly}\n",
+            "broken.yaml: retrain.on_drift = 'weekly': give true or false",
+        ),
+        (
             PIPELINE.replace("name: signs", "name: broken") + "maintenance: {keep_days: 0}\n",
             "broken.yaml: maintenance.keep_days = 0: must be at least 1",
         ),

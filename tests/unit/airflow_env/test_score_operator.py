@@ -7,7 +7,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
 from darkroom_airflow.forms import SCORING_OPTIONS
-from darkroom_airflow.operators.score import ScoreOperator
+from darkroom_airflow.operators.score import ScoreOperator, ShadowOperator
 from tests.unit.airflow_env.airflow_world import World, outside_airflow
 from tests.unit.airflow_env.conftest import FakeSpark
 
@@ -64,3 +64,22 @@ def test_a_run_that_scored_nothing_is_skipped_with_the_reason(
 
     with pytest.raises(AirflowSkipException, match=r"^nothing new$"):
         execute(World({"backfill": False}).context)
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        {"outputs": {"compared": 0}, "summary": "no version waits"},
+        {"status": "unchanged", "summary": "no version waits"},
+    ],
+)
+def test_a_shadow_that_compared_nothing_new_is_skipped_with_the_reason(
+    spark: FakeSpark, left: dict[str, Any]
+) -> None:
+    operator = ShadowOperator(task_id="shadow", config="/x/signs.yaml")
+    assert operator.execute(World().context)["outputs"]["differing"] == 1
+
+    spark.play({"shadow": left})
+
+    with pytest.raises(AirflowSkipException, match=r"^no version waits$"):
+        operator.execute(World().context)

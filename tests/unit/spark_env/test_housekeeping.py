@@ -19,7 +19,14 @@ from darkroom.lake.schema import arrow_schema
 PROJECT = Path(__file__).parents[3]
 A, B, X = "a" * 64, "b" * 64, "c" * 64
 MARK = "bytes-of-"
-ALL = (c.IMAGES, c.SPLITS, c.FEATURES, c.PREDICTIONS, c.REJECTED_IMAGES)
+ALL = (
+    c.IMAGES,
+    c.SPLITS,
+    c.FEATURES,
+    c.PREDICTIONS,
+    c.SHADOW_PREDICTIONS,
+    c.REJECTED_IMAGES,
+)
 
 
 @pytest.fixture
@@ -249,9 +256,9 @@ def test_the_commands(lake: Lake, tmp_path: Path) -> None:
     assert lines[0].startswith("removed 1 of images, 1 of rejected_images, 1 of splits")
     title = lines.index("snapshots that still hold it; remove them with expire --image-id:")
     holders = [line for line in lines[title + 1 :] if not line.startswith("    ")]
-    assert len(holders) == 10
+    assert len(holders) == 2 * len(ALL)
     expired = run(tmp_path, "expire", *shared, "--image-id", A)
-    assert expired.stdout.startswith("9 snapshots expired, ")
+    assert expired.stdout.startswith(f"{2 * len(ALL) - 1} snapshots expired, ")
     kept = " ".join(expired.stdout.split())
     assert "kept because of their tags; --tagged removes them: " in kept
     assert f" rejected_images {tagged} of 20" in kept

@@ -60,6 +60,11 @@ def test_views_are_a_path_or_a_path_with_a_kind() -> None:
             "sql.views.a.paths = '/d': there is no such field, did you mean path?",
         ),
         (
+            {"views": {"signs_shadow_predictions": "/d"}},
+            "sql.views = 'signs_shadow_predictions': pipeline signs has that view by itself: "
+            "choose another name",
+        ),
+        (
             {"views": {"signs_predictions": "/d"}},
             "sql.views = 'signs_predictions': pipeline signs has that view by itself: choose "
             "another name",
