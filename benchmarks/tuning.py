@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -29,6 +29,8 @@ from darkroom.tuning.search import search
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pyspark.sql import DataFrame, SparkSession
+
+Result = TypeVar("Result")
 
 CORES = 2
 FOLDS = 3
@@ -75,7 +77,7 @@ def measure_cv(share: float = 1.0) -> Iterator[Row]:
         kept = str(Path(folder) / "features")
 
         def run(kind: Any, **params: Any) -> tuple[float, Any]:
-            return _timed(lambda: _cv(kind, weights, **params).fit(frame))
+            return timed(lambda: _cv(kind, weights, **params).fit(frame))
 
         # Networks are prepared, and workers have loaded one, before the clock starts.
         _cv(ImageCrossValidator, weights).fit(frame.where("label < 2"))
@@ -118,9 +120,9 @@ def measure_heads(share: float = 1.0) -> Iterator[Row]:
         # Workers have imported scikit-learn before the clock starts.
         small = TuningConfig(folds=FOLDS, reg_params=(1.0,), max_iterations=1)
         search(rows, small, ResultStore(Path(folder) / "first"))
-        own_seconds, found = _timed(lambda: search(rows, config, store))
-        theirs_seconds, theirs = _timed(lambda: _pyspark_heads(frame))
-    loop_seconds, loop = _timed(lambda: _loop(vectors, truths, folds))
+        own_seconds, found = timed(lambda: search(rows, config, store))
+        theirs_seconds, theirs = timed(lambda: _pyspark_heads(frame))
+    loop_seconds, loop = timed(lambda: _loop(vectors, truths, folds))
     ours = [trial.mean for trial in found.trials]
     for name, other, seconds, goal in (
         ("heads_vs_pyspark_cv", list(theirs.avgMetrics), theirs_seconds, PYSPARK_GOAL),
@@ -150,7 +152,8 @@ def _row(name: str, ratio: float, goal: float, same: bool, note: str) -> Row:
     )
 
 
-def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+def timed(work: Callable[[], Result]) -> tuple[float, Result]:
+    """Seconds that something takes, and its result."""
     begun = time.perf_counter()
     result = work()
     return time.perf_counter() - begun, result

@@ -118,12 +118,41 @@ def load_photographs(source: str) -> Photographs:
 
 def split(photographs: Photographs, recipe: Recipe) -> tuple[Photographs, Photographs]:
     """Holds out the same share of every class; returns (train, validation)."""
+    rows = held_out(photographs.labels, len(photographs.classes), recipe)
+    return _subset(photographs, ~rows), _subset(photographs, rows)
+
+
+def held_out(labels: NDArray[np.int64], classes: int, recipe: Recipe) -> NDArray[np.bool_]:
+    """Which photographs a pre-training does not learn from.
+
+    Args:
+        labels: Class numbers (n,), in the order of `labelled_files`.
+        classes: Number of classes.
+        recipe: The share, and the seed of the choice.
+
+    Returns:
+        A mask (n,).
+    """
     random = np.random.default_rng(recipe.seed)
-    held_out = np.zeros(len(photographs.labels), dtype=bool)
-    for label in range(len(photographs.classes)):
-        members = random.permutation(np.flatnonzero(photographs.labels == label))
-        held_out[members[: round(len(members) * recipe.validation_share)]] = True
-    return _subset(photographs, ~held_out), _subset(photographs, held_out)
+    chosen = np.zeros(len(labels), dtype=bool)
+    for label in range(classes):
+        members = random.permutation(np.flatnonzero(labels == label))
+        chosen[members[: round(len(members) * recipe.validation_share)]] = True
+    return chosen
+
+
+def labelled_files(folder: Path) -> tuple[list[Path], NDArray[np.int64], tuple[str, ...]]:
+    """The files of a class-per-folder tree, their class numbers and the names of the classes.
+
+    Raises:
+        click.BadParameter: There are fewer than two class folders.
+    """
+    classes = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    if len(classes) < 2:
+        raise click.BadParameter(f"{folder} has {len(classes)} class folders, at least 2 needed")
+    files = [path for name in classes for path in sorted((folder / name).iterdir())]
+    labels = [classes.index(path.parent.name) for path in files]
+    return files, np.array(labels, dtype=np.int64), tuple(classes)
 
 
 def pretrain(
@@ -227,14 +256,10 @@ def _at_input_size(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _read_tree(folder: Path) -> Photographs:
-    classes = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    if len(classes) < 2:
-        raise click.BadParameter(f"{folder} has {len(classes)} class folders, at least 2 needed")
-    files = [path for name in classes for path in sorted((folder / name).iterdir())]
+    files, labels, classes = labelled_files(folder)
     with ThreadPoolExecutor() as pool:
         pixels = list(pool.map(lambda path: _at_input_size(decode_rgb(path.read_bytes())), files))
-    labels = [classes.index(path.parent.name) for path in files]
-    return Photographs(np.stack(pixels), np.array(labels, dtype=np.int64), tuple(classes))
+    return Photographs(np.stack(pixels), labels, classes)
 
 
 @contextmanager

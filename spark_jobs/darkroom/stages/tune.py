@@ -25,9 +25,7 @@ from darkroom.contract import (
     Workspace,
 )
 from darkroom.contract import columns as c
-from darkroom.contract.tuning import TUNING_METRICS
 from darkroom.contract.workspace import write_atomically
-from darkroom.files.digests import digest_of_json
 from darkroom.images import PIXEL_PATH_VERSION
 from darkroom.lake import Lake
 from darkroom.ml.engines import Engine, PreparedModel, prepare, ship
@@ -36,9 +34,10 @@ from darkroom.ml.training.folder import new_training_folder
 from darkroom.registry import lookup
 from darkroom.registry.package import ModelPackage, log_package, write_package
 from darkroom.registry.provenance import provenance
-from darkroom.registry.tracking import PipelineRun, Snapshot, TrialRecord
+from darkroom.registry.tracking import PipelineRun, Snapshot
 from darkroom.registry.versions import MODEL_DIGEST_TAG, SNAPSHOT_TAG, SPLITS_SNAPSHOT_TAG
 from darkroom.stages.run import StageRun
+from darkroom.stages.trial_runs import TrialRuns
 from darkroom.tuning.charts import plot_trials
 from darkroom.tuning.data import FeatureSet, TrainData
 from darkroom.tuning.export import (
@@ -121,13 +120,17 @@ def tune(
     for one in rows:
         check_heads(one, config.tuning)
     tracked = PipelineRun.start(config.name, run.run_id, _snapshot_tags(data))
+    runs = _trial_runs(tracked, data, features)
     # After MLflow has been imported: imports in two threads at a time can get in each other's way.
     import_keras_meanwhile()
     store = ResultStore(workspace.trials(config.name))
     tell = _teller(run.folder.progress_file(Stage.TUNE))
-    searches = [search(one, config.tuning, store, tell, pictures[one.backbone]) for one in rows]
+    searches = [
+        search(one, config.tuning, store, tell, pictures[one.backbone], runs[one.backbone].log)
+        for one in rows
+    ]
     trials = [trial for found in searches for trial in found.trials]
-    _log_trials(tracked, data, features, trials)
+    tracked.log_figure("trials.png", plot_trials(trials))
     winner = best_of(searches)
     package = _export(data, winner, backbones[winner.best.backbone], workspace)
     prepared = prepare(package.model_file, workspace.engines, Engine(config.features.engine))
@@ -281,6 +284,24 @@ def _parity_images(data: TrainData, winner: Found) -> Mapping[str, bytes]:
     return dict(itertools.islice(images.items(), PARITY_IMAGES))
 
 
+def _trial_runs(
+    tracked: PipelineRun, data: TrainData, features: Sequence[FeatureSet]
+) -> Mapping[str, TrialRuns]:
+    """Who logs the trials of a backbone, by its name; logs what all of them read."""
+    runs = {
+        one.backbone: TrialRuns(
+            tracked=tracked,
+            tuning=data.config.tuning,
+            read=_read_by(data, one),
+            identity=[_snapshot_tags(data), TUNING_VERSION],
+        )
+        for one in features
+    }
+    read = itertools.chain.from_iterable(one.read for one in runs.values())
+    tracked.log_read(list(dict.fromkeys(read)))
+    return runs
+
+
 def _read_by(data: TrainData, features: FeatureSet) -> list[Snapshot]:
     """What the trials of one backbone are trained on."""
     snapshots = {
@@ -289,56 +310,6 @@ def _read_by(data: TrainData, features: FeatureSet) -> list[Snapshot]:
         c.FEATURES: features.snapshot,
     }
     return [Snapshot(f"{data.config.name}.{table}", one) for table, one in snapshots.items()]
-
-
-def _log_trials(
-    tracked: PipelineRun,
-    data: TrainData,
-    features: Sequence[FeatureSet],
-    trials: Sequence[Trial],
-) -> None:
-    """Logs what was read, each trial, and their chart."""
-    read = {one.backbone: _read_by(data, one) for one in features}
-    tracked.log_read(list(dict.fromkeys(itertools.chain.from_iterable(read.values()))))
-    tracked.log_trials([_trial_record(data, trial, read[trial.backbone]) for trial in trials])
-    tracked.log_figure("trials.png", plot_trials(trials))
-
-
-def _trial_record(data: TrainData, trial: Trial, read: Sequence[Snapshot]) -> TrialRecord:
-    tuning = data.config.tuning
-    tried = trial.point._asdict()
-    shared = {
-        "metric": trial.metric,
-        "folds": tuning.folds,
-        "seed": tuning.seed,
-        "max_iterations": tuning.max_iterations,
-    }
-    identity = [trial.backbone_key, tried, shared, _snapshot_tags(data), TUNING_VERSION]
-    params = {"backbone": trial.backbone, **tried, **shared}
-    good = {fold: fit for fold, fit in enumerate(trial.fits) if not fit.error}
-    by_fold = {
-        name: {fold: fit.scores[name] for fold, fit in good.items() if name in fit.scores}
-        for name in TUNING_METRICS
-    }
-    means = {f"mean_{trial.metric}": {0: trial.mean}, f"std_{trial.metric}": {0: trial.std}}
-    curves = {
-        f"fold_{fold}/{name}": dict(enumerate(values, start=1))
-        for fold, fit in good.items()
-        for name, values in fit.history.items()
-    }
-    return TrialRecord(
-        key=digest_of_json(identity),
-        name=f"{trial.backbone} {trial.point}",
-        params={key: str(value) for key, value in params.items()},
-        metrics={
-            **by_fold,
-            **curves,
-            **({} if trial.error else means),
-            "fit_seconds": {fold: fit.seconds for fold, fit in good.items()},
-        },
-        read=read,
-        error=trial.error,
-    )
 
 
 def _log_model(tracked: PipelineRun, data: TrainData, best: Trial, package: ModelPackage) -> str:

@@ -64,6 +64,10 @@ class Kept:
         found = {fit: self.store.get(self.key(*fit)) for fit in fits}
         return {fit: result for fit, result in found.items() if result is not None}
 
+    def note(self) -> str:
+        """What else is to be said while fits are made; empty for nothing."""
+        return ""
+
     def forget_failures(self, fits: Collection[Fit]) -> None:
         """Lets failed ones be tried again."""
         for fit in fits:

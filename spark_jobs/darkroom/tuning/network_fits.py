@@ -7,7 +7,7 @@ import logging
 import os
 import statistics
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -50,9 +50,10 @@ class NetworkFits:
         own = config.fine_tune or FineTuneConfig()
         self._patience, self._halving = own.patience, own.halving
         self.kept = self._stored = Kept(store, rows, config, f"networks, patience {own.patience}")
-        if own.halving is not None:
-            self.kept = _Undecided(store, rows, config, self._stored.way)
+        self._rung: list[Fit] = []
         self._halved: Results = {}
+        if own.halving is not None:
+            self.kept = _Halved(store, rows, config, self._stored.way, self._halved, self._rung)
         self._rows = rows
         self._config = config
         self._pictures = pictures
@@ -68,7 +69,8 @@ class NetworkFits:
         if self._halving is None:
             return self._train(fits)
         results = self._run_halved(fits, self._halving)
-        self._halved |= results
+        self._halved.update(results)
+        self._rung.clear()
         for fit in fits:
             self._stored.store.checkpoint(self._checkpoint_key(fit)).unlink(missing_ok=True)
         return results
@@ -100,6 +102,7 @@ class NetworkFits:
         }
         folds = range(self._config.folds)
         fits = [Fit(point, fold) for point in dict.fromkeys(short.values()) for fold in folds]
+        self._rung[:] = fits
         self._stored.forget_failures(fits)
         known = self._stored.results(fits)
         missing = [fit for fit in fits if fit not in known]
@@ -207,13 +210,30 @@ class NetworkFits:
         )
 
 
-class _Undecided(Kept):
-    """Of halved trials nothing is known before all have been compared; `run` finds its rungs."""
+@dataclass(frozen=True)
+class _Halved(Kept):
+    """Of halved trials nothing is known before all have been compared; `run` finds its rungs.
+
+    Attributes:
+        decided: Results of those that have been compared to the end.
+        rung: Fits that are under way, each until its trial is compared with the others.
+    """
+
+    decided: Mapping[Fit, FitResult]
+    rung: Sequence[Fit]
 
     def results(self, fits: Collection[Fit]) -> Results:
-        """Nothing."""
-        del fits
-        return {}
+        """What has been decided."""
+        return {fit: self.decided[fit] for fit in fits if fit in self.decided}
+
+    def note(self) -> str:
+        """How many of the rung's fits have come to it."""
+        rung = list(self.rung)
+        if not rung:
+            return ""
+        done, epochs = len(super().results(rung)), max(fit.point.epochs for fit in rung)
+        trials = len({fit.point for fit in rung})
+        return f"{done} of {len(rung)} fits of {trials} trials have come to epoch {epochs}"
 
 
 def _store(

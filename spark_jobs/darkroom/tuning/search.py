@@ -8,7 +8,14 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from darkroom.contract import DarkroomError, DataError, HeadKind, SearchMethod, TuningConfig
+from darkroom.contract import (
+    DarkroomError,
+    DataError,
+    HeadKind,
+    SearchMethod,
+    TuningConfig,
+    class_and_text,
+)
 from darkroom.contract.tuning import worth
 from darkroom.tuning.adaptive import adaptive_points
 from darkroom.tuning.fits import Fit, Fits, Results
@@ -23,6 +30,9 @@ from darkroom.tuning.spark_fits import SparkFits
 from darkroom.tuning.task_fits import TaskFits
 
 log = logging.getLogger(__name__)
+
+Ended = Callable[[Sequence["Trial"]], None]
+"""Is told of trials that have ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +128,7 @@ def search(
     store: ResultStore,
     tell: Callable[[str], None] = log.info,
     pictures: Pictures | None = None,
+    ended: Ended = lambda trials: None,
 ) -> Found:
     """Tries the points of the configuration and refits the best on all rows.
 
@@ -130,6 +141,9 @@ def search(
         store: Results of fits.
         tell: Is told now and then how far the search is, one line.
         pictures: What fine-tuning needs besides; None where the heads are of features alone.
+        ended: Is told of each trial once, soon after it has ended; those that are halved end
+            together. What it raises while others are still fitted is a warning, and it is told of
+            these trials again.
 
     Returns:
         All trials and the fitted winner; failed trials say why.
@@ -140,7 +154,7 @@ def search(
         DarkroomError: The winner could not be fitted on all rows.
     """
     check_heads(rows, config)
-    searching = _Searching(rows, config, store, tell, pictures)
+    searching = _Searching(rows, config, store, pictures, tell, ended)
     try:
         while points := _next_points(config, searching.trials):
             searching.try_all(points)
@@ -208,13 +222,16 @@ class _Searching:
         rows: TrainRows,
         config: TuningConfig,
         store: ResultStore,
-        tell: Callable[[str], None],
         pictures: Pictures | None,
+        tell: Callable[[str], None],
+        ended: Ended,
     ) -> None:
         self.trials: list[Trial] = []
         self._rows = rows
         self._config = config
         self._tell = tell
+        self._ended = ended
+        self._handed_on: set[Point] = set()
         self._known: Results = {}
         self._by_task = TaskFits(rows, config, store)
         self._by_spark = SparkFits(rows, config, store)
@@ -244,7 +261,9 @@ class _Searching:
         # Networks first: what cannot be fine-tuned is said before anything is fitted.
         for way in sorted(dict.fromkeys(ways.values()), key=lambda w: w is not self._by_network):
             self._run(way, [point for point in points if ways[point] is way])
-        self.trials += [self._trial(point, self._known) for point in points]
+        tried = [self._trial(point, self._known) for point in points]
+        self._hand_on(tried)
+        self.trials += tried
 
     def close(self) -> None:
         """Lets go of what the workers hold."""
@@ -267,21 +286,32 @@ class _Searching:
                 f"{self._config.folds} folds"
             )
             context = self._rows.frame.sparkSession.sparkContext
-            with watched(context, text, lambda: self._state(way, fits), self._tell):
+            with watched(context, text, lambda: self._look(way, fits), self._tell):
                 known |= way.run(missing)
         self._known |= known
 
-    def _state(self, way: Fits, fits: Sequence[Fit]) -> State:
-        """How far the whole search is, while some fits are under way."""
+    def _look(self, way: Fits, fits: Sequence[Fit]) -> State:
+        """Says how far the whole search is while some fits are under way, and who has ended."""
         done = self._known | way.kept.results(fits)
         folds, total = range(self._config.folds), planned(self._config)
         points = dict.fromkeys(fit.point for fit in done)
-        over = [point for point in points if all(Fit(point, fold) in done for fold in folds)]
-        words = f"{len(over)} of {total} trials"
-        best = max((self._trial(p, done) for p in over), key=lambda t: t.worth, default=None)
+        complete = (p for p in points if all(Fit(p, fold) in done for fold in folds))
+        over = [self._trial(point, done) for point in complete]
+        try:
+            self._hand_on(over)
+        except Exception as error:  # Fits that are under way have nothing to do with it.
+            log.warning("trials that have ended are logged later: %s", class_and_text(error))
+        words = ", ".join(filter(None, [f"{len(over)} of {total} trials", way.kept.note()]))
+        best = max(over, key=lambda trial: trial.worth, default=None)
         if best is not None and not best.error:
             words += f", best {best.metric} {best.mean:.4f} ({best.point})"
         return State(len(done), total * len(folds), words)
+
+    def _hand_on(self, trials: Sequence[Trial]) -> None:
+        fresh = [trial for trial in trials if trial.point not in self._handed_on]
+        if fresh:
+            self._ended(fresh)
+            self._handed_on.update(trial.point for trial in fresh)
 
     def _trial(self, point: Point, results: Mapping[Fit, FitResult]) -> Trial:
         return Trial(

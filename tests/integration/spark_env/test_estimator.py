@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from pyspark.ml import Pipeline
 from pyspark.ml.evaluation import BinaryClassificationEvaluator, MulticlassClassificationEvaluator
-from pyspark.ml.functions import array_to_vector
 from pyspark.ml.tuning import ParamGridBuilder, TrainValidationSplit
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -27,11 +26,9 @@ from darkroom.ml.training.estimator import KerasImageFileEstimator
 from darkroom.ml.training.folder import engines_beside
 from darkroom.ml.training.model import KerasImageFileModel
 from tests.integration.spark_env import colour_training as colours
+from tests.integration.spark_env.colour_estimator import FIT, LEARNS, coloured, estimator
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("tensorflow_workers")]
-
-LEARNS = {"name": "adam", "learning_rate": 0.3}
-FIT = {"batch_size": 8, "epochs": 8}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,23 +41,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def frame(spark: SparkSession) -> DataFrame:
-    made = spark.createDataFrame(
-        colours.rows(20), "image binary, name string, number long, hot array<double>"
-    )
-    return made.withColumn("vector", array_to_vector(F.col("hot"))).repartition(2).cache()
-
-
-def estimator(**params: Any) -> KerasImageFileEstimator:
-    given: dict[str, Any] = {
-        "inputCol": "image",
-        "outputCol": "probabilities",
-        "labelCol": "name",
-        "modelFn": colours.network,
-        "kerasOptimizer": LEARNS,
-        "kerasFitParams": FIT,
-        "engine": "tensorflow",
-    }
-    return KerasImageFileEstimator(**(given | params))
+    return coloured(spark).cache()
 
 
 @pytest.fixture(scope="module")
@@ -354,84 +335,3 @@ def test_a_training_whose_worker_is_killed_goes_on_at_the_epoch_after_the_last(
         strict=True,
     ):
         np.testing.assert_array_equal(ours, theirs)
-
-
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
-        (
-            {"modelFn": colours.three_classes},
-            "modelFn = 'three_classes': it answers 3 values and the labels have 2 classes: end it "
-            "in 2 units",
-        ),
-        (
-            {"modelFn": colours.one_unit},
-            "kerasLoss = 'categorical_crossentropy': a network with one unit needs "
-            "binary_crossentropy, or two units",
-        ),
-        (
-            {"modelFn": colours.no_network},
-            "modelFn = 'no_network': give a keras.Model, this is a str",
-        ),
-        (
-            {"kerasOptimizer": {"name": "adam", "learning_rat": 1}},
-            "kerasOptimizer.learning_rat = 1: Adam has no such argument, did you mean "
-            "learning_rate?",
-        ),
-        (
-            {"kerasFitParams": {"early_stopping": {"monitor": "loss", "pateince": 1}}},
-            "kerasFitParams.EarlyStopping.pateince = 1: EarlyStopping has no such argument, did "
-            "you mean patience or baseline?",
-        ),
-        (
-            {"kerasFitParams": {"class_weight": {"rad": 1}}},
-            "kerasFitParams.class_weight.rad = 1.0: no such class, did you mean red?",
-        ),
-        (
-            {"classLabels": ["blue", "green", "red"]},
-            "modelFn = 'network': it answers 2 values and the labels have 3 classes: end it in 3 "
-            "units",
-        ),
-        (
-            {"labelCol": "image"},
-            "labelCol = 'image': its type is binary: a label is a string, a whole number, or a "
-            "one-hot array or vector",
-        ),
-        (
-            {"imageLoader": colours.load},
-            "inputCol = 'image': it holds bytes, and imageLoader takes a path or URI: give a "
-            "STRING column",
-        ),
-        (
-            {"modelFile": "net.keras"},
-            "modelFile = 'net.keras': set either modelFile or modelFn of KerasImageFileEstimator, "
-            "not both",
-        ),
-    ],
-)
-def test_what_cannot_be_trained_is_said_before_any_training(
-    params: dict[str, Any], message: str, frame: DataFrame
-) -> None:
-    with pytest.raises(ConfigError) as caught:
-        estimator(**params).fit(frame)
-    assert str(caught.value) == message
-
-
-def test_a_network_without_probabilities_is_refused(frame: DataFrame) -> None:
-    with pytest.raises(ConfigError, match=r"^modelFn = 'logits': it does not answer probabilities"):
-        estimator(modelFn=colours.logits).fit(frame)
-
-
-@pytest.mark.parametrize(
-    ("label", "message"),
-    [
-        ("'only'", "labelCol 'label' holds one class, 'only': two are needed"),
-        ("-1", "labelCol 'label' holds -1: numbers must be class indices 0, 1, 2, ...; use "),
-        ("cast(null as string)", "labelCol 'label' holds no label: there is nothing to train on"),
-        ("array(1)", "labelCol 'label' holds one class, 0: two are needed"),
-    ],
-)
-def test_unusable_labels(label: str, message: str, frame: DataFrame) -> None:
-    with pytest.raises(DataError) as caught:
-        estimator(labelCol="label").fit(frame.withColumn("label", F.expr(label)))
-    assert str(caught.value).startswith(message)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +15,10 @@ from pyspark.sql import SparkSession
 
 from darkroom.contract import ConfigError, HeadKind
 from darkroom.contract.tuning import FineTuneConfig, HalvingConfig
-from darkroom.tuning import network_fits
+from darkroom.tuning import network_fits, progress
 from darkroom.tuning.scoring import scores_of
 from tests.integration.spark_env.colour_pipeline import SIDE, House, new_house
+from tests.integration.spark_env.network_process import save_backbone
 
 pytest_plugins = ("tests.integration.spark_env.mlflow_server",)
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("tensorflow_workers")]
@@ -26,23 +29,7 @@ EPOCHS = 3
 
 @pytest.fixture(scope="module")
 def backbone_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two convolutions with seeded weights, a batch normalisation between them."""
-    import keras
-
-    keras.utils.set_random_seed(5)
-    layers = keras.layers
-    file = tmp_path_factory.mktemp("backbone") / "small.keras"
-    keras.Sequential(
-        [
-            keras.Input((SIDE, SIDE, 3)),
-            layers.Rescaling(1 / 255),
-            layers.Conv2D(4, 3, name="first"),
-            layers.BatchNormalization(name="norm"),
-            layers.Conv2D(4, 3, activation="relu", name="second"),
-            layers.GlobalAveragePooling2D(),
-        ]
-    ).save(file)
-    return file
+    return save_backbone(tmp_path_factory.mktemp("backbone") / "small.keras", SIDE)
 
 
 def tuned_house(spark: SparkSession, uri: str, backbone: Path, root: Path, **own: Any) -> House:
@@ -93,8 +80,15 @@ def files_of(house: House) -> dict[Path, int]:
 
 @pytest.mark.long
 def test_halving_stops_hopeless_trials_and_costs_no_training_the_next_time(
-    spark: SparkSession, mlflow_uri: str, backbone_file: Path, tmp_path: Path
+    spark: SparkSession,
+    mlflow_uri: str,
+    backbone_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    monkeypatch.setattr(progress, "PROGRESS_SECONDS", 0.2)
+    caplog.set_level(logging.INFO, logger="darkroom")
     rates = (1e-5, 0.5, 1.0)
     halving = HalvingConfig(min_epochs=1, factor=3)
     own = {"learning_rates": rates, "epochs": (4,), "patience": None}
@@ -104,6 +98,13 @@ def test_halving_stops_hopeless_trials_and_costs_no_training_the_next_time(
     house.fill()
     tuned = house.tune()
     assert sorted(trial["stopped"] for trial in tuned["trials"]) == [False, True, True]
+    assert [line for line in caplog.messages if " go on after " in line] == [
+        f"{house.backbone}: 1 of 3 trials go on after epoch 1",
+        f"{house.backbone}: 1 of 1 trials go on after epoch 3",
+    ]
+    told = "\n".join(caplog.messages)
+    assert re.search(r"0 of 3 trials, \d of 6 fits of 3 trials have come to epoch 1\b", told)
+    assert re.search(r"\b6 of 6 fits done, 3 of 3 trials, best log_loss ", told)
     assert not tuned["stopped"]
     lengths = {
         run.data.params["learning_rate"]: len(

@@ -146,6 +146,31 @@ def test_a_trial_that_fails_and_then_ends_well_is_logged_once(
     assert sorted((point.step, point.value) for point in history) == [(0, 0.75), (1, 0.5)]
 
 
+def test_a_trial_whose_logging_was_broken_off_is_logged_once(
+    mlflow_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(run: PipelineRun, child: Any, error: str | None) -> None:
+        raise KeyboardInterrupt
+
+    trial = TrialRecord(key="a", name="a", params={"x": "1"}, metrics={"auc": {0: 0.5, 1: 0.75}})
+    run = PipelineRun.start("trials_broken_off", "run 1", {})
+    with monkeypatch.context() as patch:
+        patch.setattr(PipelineRun, "_end", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run.log_trials([trial])
+    begun = run._children()
+    assert begun["a"].info.status == "RUNNING"
+
+    again = PipelineRun.start("trials_broken_off", "run 1", {})
+    again.log_trials([trial])
+    ended = again._children()
+    assert list(ended) == ["a"]
+    assert ended["a"].info.run_id == begun["a"].info.run_id
+    assert ended["a"].info.status == "FINISHED"
+    history = again.client.get_metric_history(ended["a"].info.run_id, "auc")
+    assert sorted((point.step, point.value) for point in history) == [(0, 0.5), (1, 0.75)]
+
+
 def test_metrics_of_folds_and_test_and_the_decision_are_in_mlflow(
     trained: House, mlflow_uri: str
 ) -> None:

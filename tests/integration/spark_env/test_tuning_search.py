@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
-import signal
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,80 +15,30 @@ from pyspark.ml.evaluation import MulticlassClassificationEvaluator
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 from pyspark.sql import DataFrame, SparkSession
 
-from darkroom.contract import DataError, Range, TuningConfig
+from darkroom.contract import Range
 from darkroom.tuning import progress
-from darkroom.tuning.fits import Fit
 from darkroom.tuning.folds import FOLD, TRUTH
 from darkroom.tuning.head import Head
-from darkroom.tuning.head_fits import HeadFit
 from darkroom.tuning.points import Point
 from darkroom.tuning.results import ResultStore
-from darkroom.tuning.rows import TrainRows, numbered
-from darkroom.tuning.search import Found, search
+from darkroom.tuning.rows import numbered
+from darkroom.tuning.search import search
 from darkroom.tuning.spark_fits import FEATURES, SparkFits, training_frame
 from darkroom.tuning.task_fits import TaskFits
+from tests.integration.spark_env.cloud_rows import (
+    CRUSHING,
+    LABELS,
+    SCHEMA,
+    config,
+    fold_of,
+    mixed,
+    mixed_rows,
+    searched,
+    separable,
+    train_rows,
+)
 
 pytestmark = pytest.mark.integration
-
-LABELS = ("left", "right")
-SCHEMA = "image_id string, group_id string, label string, vector array<float>"
-CRUSHING = 1e6
-"""A regularisation under which all coefficients are 0: only the larger class is predicted."""
-
-Row = tuple[str, str, str, list[float]]
-
-
-def fold_of(group: str, seed: int, folds: int) -> int:
-    return int(hashlib.sha256(f"{seed}:{group}".encode()).hexdigest()[:15], 16) % folds
-
-
-def separable(images: int = 60) -> list[Row]:
-    """Two clouds apart from each other, a third of the images on the left; groups of two."""
-    noise = np.random.default_rng(3).normal(0, 0.1, (images, 2))
-    rows = []
-    for n in range(images):
-        label = "left" if n % 3 == 0 else "right"
-        centre = -5.0 if label == "left" else 5.0
-        rows.append(
-            (f"{n:03}", f"group {n // 2}", label, [centre + float(noise[n, 0]), float(noise[n, 1])])
-        )
-    return rows
-
-
-def mixed(labels: tuple[str, ...], images: int = 90) -> list[Row]:
-    """Overlapping clouds; features far from 0 and of different scales."""
-    random = np.random.default_rng(5)
-    truths = random.integers(0, len(labels), images)
-    vectors = random.normal(0, 1, (images, 3)) + 2 * np.eye(3)[truths]
-    vectors = vectors * [0.1, 1, 20] + [5, 0, -300]
-    return [(f"{n:03}", f"{n}", labels[truths[n]], vectors[n].tolist()) for n in range(images)]
-
-
-def config(**changes: Any) -> TuningConfig:
-    return TuningConfig(**({"folds": 3, "max_iterations": 20} | changes))
-
-
-def train_rows(
-    given: DataFrame,
-    tuning: TuningConfig,
-    labels: tuple[str, ...] = LABELS,
-    images: int = 60,
-    width: int = 2,
-) -> TrainRows:
-    return TrainRows(
-        backbone="toy",
-        backbone_key="toy-key",
-        labels=labels,
-        images=images,
-        width=width,
-        frame=numbered(given, labels, tuning),
-        identity=f"toy, seed {tuning.seed}",
-    )
-
-
-def mixed_rows(spark: SparkSession, tuning: TuningConfig, labels: tuple[str, ...]) -> TrainRows:
-    given = spark.createDataFrame(mixed(labels), SCHEMA).coalesce(1)
-    return train_rows(given, tuning, labels, images=90, width=3)
 
 
 @pytest.fixture(scope="module")
@@ -282,13 +227,6 @@ def test_order_and_partitions_of_the_rows_do_not_change_one_bit(
     assert heads[0] == heads[1]
 
 
-def searched(spark: SparkSession, store: ResultStore, **changes: Any) -> Found:
-    """A search over three classes that is over at once."""
-    labels = ("a", "b", "c")
-    tuning = config(**({"folds": 2, "reg_params": (0.1, 3.0), "max_iterations": 5} | changes))
-    return search(mixed_rows(spark, tuning, labels), tuning, store)
-
-
 def test_what_is_known_is_not_fitted_again(
     spark: SparkSession, store: ResultStore, told: pytest.LogCaptureFixture
 ) -> None:
@@ -309,76 +247,6 @@ def test_what_is_known_is_not_fitted_again(
     assert len(set(store.folder.rglob("*.json"))) == 6 + 4
 
 
-def fitted_by(kind: type[HeadFit]) -> Callable[[TaskFits, Point], HeadFit]:
-    """Lets the workers run a class of a test's own, which travels with the task."""
-    return lambda fits, point: kind(classes=3, point=point, max_iterations=5)
-
-
-def test_a_fit_that_fails_is_a_failed_trial_and_is_tried_again_next_time(
-    spark: SparkSession, store: ResultStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Failing(HeadFit):
-        def without_fold(self, examples: Any, fold: int) -> Any:
-            if self.point.reg_param == 3.0 and fold == 1:
-                raise MemoryError("no room for the fold")
-            return {"accuracy": float("nan") if self.point.reg_param == 1.0 else 0.5}
-
-    fits_rightly = TaskFits._head_fit
-    monkeypatch.setattr(TaskFits, "_head_fit", fitted_by(Failing))
-    found = searched(spark, store, reg_params=(0.1, 1.0, 3.0))
-    assert [trial.error for trial in found.trials] == [
-        None,
-        "fold 0: accuracy is nan",
-        "fold 1: MemoryError: no room for the fold",
-    ]
-    assert found.best == found.trials[0]
-    monkeypatch.setattr(TaskFits, "_head_fit", fits_rightly)
-    again = searched(spark, store, reg_params=(0.1, 1.0, 3.0))
-    assert [trial.error for trial in again.trials] == [None] * 3
-    assert again.trials[0] == found.trials[0]
-    assert again.trials[2].fits[0] == found.trials[2].fits[0]
-
-
-@pytest.mark.parametrize("times", [1, pytest.param(9, marks=pytest.mark.long)])
-def test_a_killed_worker_loses_no_trial(
-    spark: SparkSession,
-    store: ResultStore,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    times: int,
-) -> None:
-    """Killed once, a worker's fit is made again; killed every time, it is a failed trial."""
-    marks, refit = tmp_path / "marks", tmp_path / "refit"
-    marks.mkdir()
-
-    class Deadly(HeadFit):
-        def without_fold(self, examples: Any, fold: int) -> Any:
-            if self.point.reg_param == 3.0 and fold == 1 and len(list(marks.iterdir())) < times:
-                (marks / f"{time.time_ns()}").touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-            return {"accuracy": 0.5}
-
-        def on_all(self, examples: Any) -> Head:
-            if not refit.exists():
-                refit.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-            return super().on_all(examples)
-
-    monkeypatch.setattr(TaskFits, "_head_fit", fitted_by(Deadly))
-    found = searched(spark, store)
-    assert found.head is not None
-    assert [trial.point.reg_param for trial in found.trials] == [0.1, 3.0]
-    assert found.trials[0].scores == (0.5, 0.5)
-    if times == 1:
-        assert found.trials[1].scores == (0.5, 0.5)
-    else:
-        assert found.trials[1].error == (
-            "fold 1: its worker was lost: Python worker exited unexpectedly (crashed)"
-        )
-        assert found.trials[1].fits[0].scores == {"accuracy": 0.5}
-    assert len(list(marks.iterdir())) == min(times, 3)
-
-
 def test_a_search_of_several_heads_by_any_metric(spark: SparkSession, store: ResultStore) -> None:
     heads = ("logistic_regression", "linear_svm", "mlp")
     found = searched(
@@ -389,20 +257,6 @@ def test_a_search_of_several_heads_by_any_metric(spark: SparkSession, store: Res
     assert all(trial.error is None for trial in found.trials)
     drawn = searched(spark, store, search="random", trials=1)
     assert len(drawn.trials) == 1
-
-
-def test_rows_that_are_too_many_for_a_head_are_refused_before_anything_is_fitted(
-    spark: SparkSession, store: ResultStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("darkroom.tuning.search.matrix_limit", lambda _: 1000)
-    with pytest.raises(DataError) as refused:
-        searched(spark, store, heads=("logistic_regression", "mlp"))
-    assert str(refused.value) == (
-        "toy: 90 x 3 features, 0.0 MiB, are more than the 0.0 MiB that a task may hold, and mlp "
-        "is fitted in one: raise spark.driver.memory and spark.executor.memory, or take "
-        "logistic_regression"
-    )
-    assert not store.folder.exists()
 
 
 def test_an_adaptive_search_tells_of_all_its_rounds(
@@ -427,9 +281,3 @@ def test_an_adaptive_search_tells_of_all_its_rounds(
     assert told[-1].endswith(f"best accuracy {found.best.mean:.4f} ({found.best.point})")
     again = search(mixed_rows(spark, tuning, labels), tuning, store)
     assert again.trials == found.trials
-
-
-def test_tasks_refuse_what_their_solver_can_not(clouds: DataFrame, store: ResultStore) -> None:
-    tuning = config()
-    with pytest.raises(ValueError, match=r"elastic_net_param=0\.5, .*: .* knows no L1$"):
-        TaskFits(train_rows(clouds, tuning), tuning, store).run([Fit(Point(0.1, 0.5), 0)])

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import statistics
 from typing import Any
 
-import numpy as np
 import pytest
 
 from darkroom.contract import ConfigError, HeadKind, TuningConfig
 from darkroom.contract.parsing import build
 from darkroom.contract.tuning import FineTuneConfig, HalvingConfig, Range
 from darkroom.tuning.adaptive import ROUND, adaptive_points
-from darkroom.tuning.charts import plot_trials
 from darkroom.tuning.halving import rungs, survivors
 from darkroom.tuning.points import Point, grid, random_points
 from darkroom.tuning.results import FitResult
-from darkroom.tuning.search import Trial
 
 FINE_TUNE = HeadKind.FINE_TUNE.value
 
@@ -130,28 +126,3 @@ def test_one_of_three_goes_on_and_failed_ones_do_not(metric: str, expected: list
         for one, score in zip(points, scores.values(), strict=True)
     }
     assert [one.learning_rate for one in survivors(points, folds, metric, 3)] == expected
-
-
-def network(*losses: list[float]) -> Trial:
-    fits = tuple(FitResult(scores={"accuracy": 0.5}, history={"val_loss": one}) for one in losses)
-    return Trial(backbone="a", backbone_key="", point=point(0.1), metric="accuracy", fits=fits)
-
-
-def test_learning_curves_are_drawn_beside_the_heads() -> None:
-    head = Trial(
-        backbone="a",
-        backbone_key="",
-        point=Point(0.1),
-        metric="accuracy",
-        fits=(FitResult(scores={"accuracy": 0.7}),),
-    )
-    heads, curves = plot_trials([head, network([3.0, 1.0], [1.0, 0.0, 2.0])]).axes
-    assert heads.get_legend_handles_labels()[1] == ["a l1=0"]
-    (line,) = curves.lines
-    assert np.asarray(line.get_xdata()).tolist() == [1, 2, 3]
-    # The first fold has stopped early and keeps its last loss.
-    assert np.asarray(line.get_ydata()).tolist() == [2.0, 0.5, statistics.fmean((1.0, 2.0))]
-    assert curves.get_legend_handles_labels()[1] == [
-        "a fine_tune layers=1 rate=0.1 batch=32 epochs=9: accuracy 0.5000"
-    ]
-    assert len(plot_trials([network([1.0])]).axes) == 1

@@ -10,7 +10,6 @@ import pytest
 
 from darkroom.contract import DarkroomError, HeadKind, Range, TuningConfig
 from darkroom.tuning.adaptive import adaptive_points
-from darkroom.tuning.charts import plot_trials
 from darkroom.tuning.head import Head
 from darkroom.tuning.points import Point, grid, planned, random_points
 from darkroom.tuning.results import FitResult
@@ -183,17 +182,3 @@ def test_a_metric_that_a_fold_does_not_define_fails_the_trial() -> None:
     assert (
         Trial(**{**vars(one), "metric": "auc"}).error == "fold 0: auc is not defined for its images"
     )
-
-
-def test_the_chart_has_a_line_per_backbone_without_failed_trials() -> None:
-    figure = plot_trials([trial("a", 0.5, 0.7), trial("b", 0.4), trial("b", 1.0, error="no")])
-    (axes,) = figure.axes
-    drawn: list[Any] = axes.containers
-    assert [container.get_label() for container in drawn] == ["a l1=0", "b l1=0"]
-    assert axes.get_ylabel() == "mean accuracy of the folds (higher is better)"
-    assert [container.lines[0].get_ydata().tolist() for container in drawn] == [
-        [0.6],
-        [0.4],
-    ]
-    (axes,) = plot_trials([trial("a", 0.5, metric="log_loss")]).axes
-    assert axes.get_ylabel() == "mean log_loss of the folds (lower is better)"
