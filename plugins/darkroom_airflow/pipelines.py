@@ -20,6 +20,7 @@ from darkroom.contract import (
     check_together,
     one_line,
 )
+from darkroom_airflow.notifiers import make_notifiers
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -158,6 +159,8 @@ def read_pipeline(file: Path) -> PipelineConfig:
     _check_cron("watch.schedule", config.watch.schedule)
     _check_cron("maintenance.schedule", config.maintenance.schedule)
     _check_cron("scoring.schedule", config.scoring.schedule)
+    # For what it refuses.
+    make_notifiers(config.approval.notifiers)
     return config
 
 

@@ -103,6 +103,7 @@ class _Stack(Manager):  # type: ignore[misc]  # honcho has no type hints
         self._driver = driver
         self._state_file = state_file
         self._driver_code: int | None = None
+        self._died: dict[str, int] = {}
         self._stopping = threading.Event()
         self._ending: threading.Thread | None = None
         for service in listed:
@@ -134,6 +135,12 @@ class _Stack(Manager):  # type: ignore[misc]  # honcho has no type hints
         if self._stopping.is_set():
             return
         self._stopping.set()
+        # What has ended by now was not told to.
+        self._died = {
+            name: process["returncode"]
+            for name, process in self._processes.items()
+            if process.get("returncode") is not None
+        }
         alive = processes.descendants()
         super().terminate()
         self._ending = threading.Thread(target=processes.end, args=(alive,), name="ending")
@@ -189,11 +196,10 @@ class _Stack(Manager):  # type: ignore[misc]  # honcho has no type hints
             return self._driver_code
         if self.returncode in (130, 143):
             return int(self.returncode)
-        for name, process in self._processes.items():
-            service = self._services[name]
-            if process.get("returncode") is not None and process["returncode"] >= 0:
-                log = self._running.layout.shown(service.log)
-                console.error(f"{name} stopped (exit {process['returncode']}): see {log}")
+        for name, code in self._died.items():
+            how = f"stopped (exit {code})" if code >= 0 else f"was killed (signal {-code})"
+            log = self._running.layout.shown(self._services[name].log)
+            console.error(f"{name} {how}: see {log}")
         return 1
 
 

@@ -16,6 +16,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskA
 
 from darkroom.contract import ApprovalConfig, ApprovalPolicy, GateDecision, Verdict
 from darkroom_airflow.forms import REASON, REASON_LENGTH
+from darkroom_airflow.notifiers import make_notifiers
 from darkroom_airflow.operators.entrypoint import workspace
 from darkroom_airflow.operators.question import request_text
 from darkroom_airflow.registry import RegistryAnswer, read_answer
@@ -100,7 +101,7 @@ class ChallengerApprovalOperator(ApprovalOperator):
 
     Args:
         challenger: The asset whose event describes the model in question.
-        config: Who is asked, and for how long.
+        config: Who is asked, for how long, and what tells them.
         after: The task that has asked the person before, if any.
 
     Raises:
@@ -126,6 +127,7 @@ class ChallengerApprovalOperator(ApprovalOperator):
                     description="Why; an approval needs one. It goes to the ledger.",
                 )
             },
+            notifiers=make_notifiers(config.notifiers),
             multiple_outputs=True,
             inlets=[challenger],
             **kwargs,

@@ -56,11 +56,11 @@ class Change:
 
     Attributes:
         at: When, as the ledger has it.
-        action: What kind of change.
-        from_version: The champion before, if any.
-        to_version: The champion after.
-        who: Who asked for it or approved it.
-        why: Their reason.
+        action: What kind of change, or ``refuse``: a champion that does not answer.
+        from_version: The champion before, if any; of a refusal what goes on answering.
+        to_version: The champion after, or what was refused.
+        who: Who asked for it or approved it, or what has refused.
+        why: The reason.
     """
 
     at: datetime

@@ -3,7 +3,7 @@
 Standard library only. The Airflow side and the Spark side import nothing else of each other.
 """
 
-from darkroom.contract.approval_config import ApprovalConfig, ApprovalPolicy
+from darkroom.contract.approval_config import ApprovalConfig, ApprovalPolicy, NotifierConfig
 from darkroom.contract.config import (
     FeaturesConfig,
     MaintenanceConfig,
@@ -64,6 +64,7 @@ __all__ = [
     "HeadKind",
     "MaintenanceConfig",
     "MissingInputError",
+    "NotifierConfig",
     "OnMissing",
     "PipelineConfig",
     "Range",

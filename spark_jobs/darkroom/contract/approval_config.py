@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from darkroom.contract.checks import at_least, no_repeats, one_of
@@ -21,6 +22,25 @@ class ApprovalPolicy(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NotifierConfig:
+    """What else tells people that they are asked.
+
+    Attributes:
+        notifier: Dotted path of a class of Airflow notifiers, in Airflow's environment.
+        arguments: Its keyword arguments; no secrets, but the ids of connections that hold them.
+    """
+
+    notifier: str
+    arguments: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        module, _, name = self.notifier.rpartition(".")
+        if not module or not all(part.isidentifier() for part in (*module.split("."), name)):
+            remedy = "give the dotted path of a class, package.module.Class"
+            raise ConfigError("approval.notifiers", self.notifier, remedy)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ApprovalConfig:
     """Who is asked before a model becomes champion.
 
@@ -31,6 +51,7 @@ class ApprovalConfig:
         people: With the policy ``two_person``, how many have to approve.
         in_registry: Whether the answer may also be given in MLflow, as tags of the version.
         timeout_hours: After this long without an answer the request counts as rejected.
+        notifiers: What tells people each time that they are asked.
     """
 
     policy: str = ApprovalPolicy.ASK.value
@@ -38,6 +59,7 @@ class ApprovalConfig:
     people: int = 2
     in_registry: bool = False
     timeout_hours: float = 72.0
+    notifiers: tuple[NotifierConfig, ...] = ()
 
     def __post_init__(self) -> None:
         one_of("approval.policy", self.policy, [policy.value for policy in ApprovalPolicy])

@@ -68,6 +68,21 @@ class Bootstrap:
         parts = [units @ counts.T for counts in self._counts(units.shape[1])]
         return np.ascontiguousarray(np.concatenate(parts, axis=1).T)
 
+    def percentile(self, numbers: Sequence[float], percent: float) -> Estimate:
+        """A percentile of independent measurements; its interval lies within them.
+
+        Args:
+            numbers: At least one.
+            percent: 0-100.
+
+        Returns:
+            The percentile, linear between neighbours, and its interval; none where all are equal.
+        """
+        drawn = np.random.default_rng(self.seed).choice(numbers, (self.resamples, len(numbers)))
+        value = np.percentile(numbers, percent)
+        low, high = self.intervals(value, np.percentile(drawn, percent, axis=1))
+        return estimate(float(value), float(low), float(high))
+
     def intervals(self, value: Any, resampled: Floats) -> tuple[Floats, Floats]:
         """Bias-corrected percentile intervals.
 

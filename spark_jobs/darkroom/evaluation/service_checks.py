@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from darkroom.contract import Check, GateConfig, Verdict
+from darkroom.evaluation.resampling import Estimate
 from darkroom.evaluation.serving import Asked, Loaded, Serving
 
 _ELSEWHERE = "loaded from MLflow in a process of its own"
@@ -63,27 +64,43 @@ def _agrees(name: str, how: str, tried: Loaded | Asked, images: int, tolerance: 
 
 
 def _latency(asked: Asked, limit: float | None) -> Check:
-    slow, middle = asked.latency_ms(95), asked.latency_ms(50)
+    slow, middle = asked.p95_ms, asked.p50_ms
     if slow is None or middle is None:
         return unmeasured("latency_ms", limit, "the time of a SQL query of one image")
-    said = f"95 % of the SQL queries of one image take at most {slow:.0f} ms, half {middle:.0f} ms"
+    said = (
+        f"95 % of the SQL queries of one image take at most {_milliseconds(slow)}, "
+        f"half {_milliseconds(middle)}"
+    )
     return _limited("latency_ms", slow, limit, said, "gate.max_latency_ms")
+
+
+def _milliseconds(one: Estimate) -> str:
+    if one.low is None or one.high is None:
+        return f"{one.value:.0f} ms"
+    return f"{one.value:.0f} ms ({one.low:.0f} to {one.high:.0f})"
 
 
 def _memory(loaded: Loaded, limit: float | None) -> Check:
     if loaded.memory_mb is None:
         return unmeasured("memory_mb", limit, "the memory of a process with the model")
-    said = f"a process that loads the model from MLflow holds up to {loaded.memory_mb:.0f} MB"
-    return _limited("memory_mb", loaded.memory_mb, limit, said, "gate.max_memory_mb")
+    memory = Estimate(round(loaded.memory_mb, 1))
+    said = f"a process that loads the model from MLflow holds up to {memory.value:.0f} MB"
+    return _limited("memory_mb", memory, limit, said, "gate.max_memory_mb")
 
 
-def _limited(name: str, value: float, limit: float | None, said: str, field: str) -> Check:
-    passed = limit is None or value <= limit
+def _limited(name: str, found: Estimate, limit: float | None, said: str, field: str) -> Check:
+    passed = limit is None or found.value <= limit
     held = "no limit is set" if limit is None else f"{field} is {limit:g}"
     return Check(
         name=name,
         verdict=Verdict.PASS if passed else Verdict.FAIL,
-        value=round(value, 1),
+        value=round(found.value, 1),
         threshold=limit,
         reason=f"{said}; {held}",
+        low=_rounded(found.low),
+        high=_rounded(found.high),
     )
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, 1)

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
-from darkroom.contract import ConfigError, DarkroomError
+from darkroom.contract import ConfigError, DarkroomError, one_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,6 +23,10 @@ PASSWORD = "MLFLOW_TRACKING_PASSWORD"
 HEALTH_SECONDS = 10
 
 _REFUSED = re.compile(r"error code (401|403)\b")
+_LOST = re.compile(r"^API request to \S+ failed with (timeout )?exception ")
+"""How MLflow's client says that it has no answer, after it has asked again for minutes."""
+
+_MLFLOW_ERRORS = "mlflow.exceptions"
 
 
 def tracking_uri() -> str:
@@ -54,10 +58,26 @@ def connect() -> MlflowClient:
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
-def refusal(error: Exception) -> ConfigError | None:
-    """What an error of MLflow's client means if the server refused its user, else None."""
-    found = _REFUSED.search(str(error))
-    if found is None or type(error).__module__ != "mlflow.exceptions":
+def in_one_line(error: Exception) -> DarkroomError | None:
+    """What an error of MLflow's client means: no answer, or a refusal of its user; else None."""
+    if type(error).__module__ != _MLFLOW_ERRORS:
+        return None
+    return _outage(str(error)) or _refusal(str(error))
+
+
+def _outage(text: str) -> DarkroomError | None:
+    found = _LOST.search(text)
+    if found is None:
+        return None
+    return DarkroomError(
+        f"the MLflow server at {tracking_uri()} does not answer any more: start it again, then "
+        f"this stage, which goes on where it was ({one_line(text[found.end() :], limit=None)})"
+    )
+
+
+def _refusal(text: str) -> ConfigError | None:
+    found = _REFUSED.search(text)
+    if found is None:
         return None
     server = f"the MLflow server at {tracking_uri()}"
     if found[1] == "401":

@@ -14,12 +14,17 @@ ROWS: Final = 50
 
 
 def copy_ledger(ledger: Ledger, file: Path) -> None:
-    """Writes the newest rows, newest first; to be called after every new row.
+    """Writes the newest rows, refusals included, newest first; to be called after every new row.
 
     Args:
         ledger: What to copy.
         file: Takes a JSON list of mappings; times are in ISO 8601 with their offset.
     """
-    rows = [asdict(entry) for entry in reversed(ledger.rows()[-ROWS:])]
-    text = json.dumps(rows, indent=2, default=lambda moment: moment.isoformat())
-    write_atomically(file, text + "\n")
+    while True:
+        copied = ledger.snapshot
+        rows = [asdict(entry) for entry in reversed(ledger.rows()[-ROWS:])]
+        text = json.dumps(rows, indent=2, default=lambda moment: moment.isoformat())
+        write_atomically(file, text + "\n")
+        # A process that was faster may have written a newer copy, which is gone now.
+        if ledger.snapshot == copied:
+            return

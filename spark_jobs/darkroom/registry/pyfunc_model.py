@@ -30,12 +30,27 @@ class ImageClassifier(PythonModel):
     """
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Loads the network, once per process."""
-        import keras
+        """Loads the network, once per process.
 
-        self._model = keras.saving.load_model(
-            context.artifacts["model.keras"], compile=False, safe_mode=True
-        )
+        Raises:
+            ValueError: It holds code of its own, which is not run.
+        """
+        import keras
+        from keras.src.saving.serialization_lib import SafeModeScope
+
+        file = context.artifacts["model.keras"]
+        try:
+            # The argument alone yields to a process that has switched the safe mode off.
+            with SafeModeScope(True):
+                self._model = keras.saving.load_model(file, compile=False, safe_mode=True)
+        except Exception as error:
+            # Keras' own remedy is to switch the safe mode off.
+            if "enable_unsafe_deserialization" not in str(error):
+                raise
+            raise ValueError(
+                "model.keras holds a Lambda layer, whose code is not run from a file: train a "
+                "model without it"
+            ) from None
         card = json.loads(Path(context.artifacts["model.json"]).read_text())
         self._labels: list[str] = card["labels"]
         self._height: int = card["height"]

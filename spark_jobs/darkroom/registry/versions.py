@@ -99,14 +99,14 @@ class Registry:
         Args:
             model_uri: What logging the model returned: ``models:/m-...``.
             mlflow_run_id: The MLflow run that logged it.
-            tags: Stored together with the version, all or nothing.
+            tags: Stored together with the version, all or nothing; the model's digest is one.
             card: The version's description, in Markdown.
 
         Returns:
             The new version.
         """
         self._ensure_model()
-        return self._client.create_model_version(
+        made = self._client.create_model_version(
             self.name,
             source=model_uri,
             run_id=mlflow_run_id,
@@ -116,6 +116,7 @@ class Registry:
             # The server answers when the version exists: there is nothing to wait for.
             await_creation_for=0,
         )
+        return self._first_like(made)
 
     def tag(self, version: str, tags: Mapping[str, str]) -> None:
         """Sets tags of a version."""
@@ -184,6 +185,14 @@ class Registry:
         # Into an empty folder: a copy that is here already says nothing of the stored file.
         with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
             self.fetch(version, Path(folder))
+
+    def _first_like(self, made: ModelVersion) -> ModelVersion:
+        """MLflow's client sends a request anew whose answer was lost: one version is enough."""
+        first = self.with_digest(digest_of(made))
+        if first is None or first.version == made.version:
+            return made
+        self._client.delete_model_version(self.name, made.version)
+        return first
 
     def _ensure_model(self) -> None:
         from mlflow.exceptions import MlflowException

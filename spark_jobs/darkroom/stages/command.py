@@ -27,7 +27,7 @@ from darkroom.contract import (
     one_line,
 )
 from darkroom.contract.config import with_overrides
-from darkroom.registry.client import refusal
+from darkroom.registry.client import in_one_line
 from darkroom.stages.run import StageRun, input_key, recall, remember
 from darkroom.stages.session import process_age, start_session
 
@@ -112,7 +112,7 @@ class StageCommand:
             if self.addition:
                 result = self.addition(result, pipeline, place, run)
         except Exception as raised:
-            error = refusal(raised) or raised
+            error = in_one_line(raised) or raised
             result = _failure(self.stage, error)
             code = error.exit_code if isinstance(error, DarkroomError) else ExitCode.INTERNAL
         else:

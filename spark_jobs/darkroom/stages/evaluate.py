@@ -30,7 +30,7 @@ from darkroom.evaluation.pictures import Chosen, Shown, choose
 from darkroom.evaluation.plots import Reliability
 from darkroom.evaluation.predictions import Predictions
 from darkroom.evaluation.report import ReportData, plot_files, write_report
-from darkroom.evaluation.resampling import Bootstrap
+from darkroom.evaluation.resampling import Bootstrap, Estimate
 from darkroom.evaluation.serving import Serving
 from darkroom.registry import lookup
 from darkroom.registry.package import fetch_package
@@ -43,7 +43,7 @@ from darkroom.stages.trying import Golden, Trial
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-EVALUATION_VERSION: Final = "2"
+EVALUATION_VERSION: Final = "3"
 """Part of the inputs: raise it when a change of the code changes a number or the verdict."""
 
 DECISION_FILE: Final = "decision.json"
@@ -213,7 +213,7 @@ class _Judging:
         golden = Golden.of(self.split)
         trial.begin(golden)
         measured, rival = self.measured, self.rival
-        serving = trial.finish(self.model, golden, self.said)
+        serving = trial.finish(self.model, golden, self.said, self.bootstrap)
         evidence = Evidence(
             measured=measured,
             labels=self.tuned["labels"],
@@ -319,8 +319,7 @@ def _metrics(data: ReportData) -> dict[str, float]:
     """The same for the same model and images."""
     numbers: dict[str, float] = {}
     for name, one in data.candidate.overall.items():
-        ends = {"": one.value, "_low": one.low, "_high": one.high}
-        numbers |= {f"test_{name}{end}": value for end, value in ends.items() if value is not None}
+        numbers |= _with_ends(f"test_{name}", one)
     return numbers
 
 
@@ -328,12 +327,20 @@ def _measurements(serving: Serving | None) -> dict[str, float]:
     """Another each time."""
     if serving is None:
         return {}
-    measured = {
-        "latency_p50_ms": serving.asked.latency_ms(50),
-        "latency_p95_ms": serving.asked.latency_ms(95),
-        "memory_mb": serving.loaded.memory_mb,
+    asked, memory = serving.asked, serving.loaded.memory_mb
+    return {
+        **_with_ends("latency_p50_ms", asked.p50_ms),
+        **_with_ends("latency_p95_ms", asked.p95_ms),
+        **({} if memory is None else {"memory_mb": memory}),
     }
-    return {name: value for name, value in measured.items() if value is not None}
+
+
+def _with_ends(name: str, one: Estimate | None) -> dict[str, float]:
+    """A number and the ends of its interval, as far as they are known."""
+    if one is None:
+        return {}
+    ends = {"": one.value, "_low": one.low, "_high": one.high}
+    return {f"{name}{end}": value for end, value in ends.items() if value is not None}
 
 
 def _result(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from darkroom.contract import DarkroomError, class_and_text, one_line
 from darkroom.contract import columns as c
 from darkroom.evaluation.predictions import Predictions
+from darkroom.evaluation.resampling import Bootstrap
 from darkroom.evaluation.serving import (
     LATENCY_QUERIES,
     Asked,
@@ -82,19 +83,22 @@ class Trial:
         """Hands the other process what to answer."""
         self._stranger.ask(golden.images)
 
-    def finish(self, model: Model, golden: Golden, said: Predictions) -> Serving:
+    def finish(
+        self, model: Model, golden: Golden, said: Predictions, bootstrap: Bootstrap
+    ) -> Serving:
         """Asks in SQL as well.
 
         Args:
             model: The candidate.
             golden: What to ask; the other process was asked the same.
             said: What the candidate said of all test images.
+            bootstrap: Gives the intervals of the queries' times.
         """
         with _asking(self._spark, model, golden) as query:
             answered = _answered(self._spark, query, model, golden, said)
             # Queries are timed when the other process has ended.
             loaded = _loaded(self._stranger, golden, said)
-            asked = _timed(self._spark, query, golden, answered)
+            asked = _timed(self._spark, query, golden, answered, bootstrap)
         return Serving(images=len(golden.images), loaded=loaded, asked=asked)
 
 
@@ -137,7 +141,9 @@ def _answered(
         return Asked(error=class_and_text(error))
 
 
-def _timed(spark: SparkSession, query: str, golden: Golden, answered: Asked) -> Asked:
+def _timed(
+    spark: SparkSession, query: str, golden: Golden, answered: Asked, bootstrap: Bootstrap
+) -> Asked:
     """Asks about one image at a time, if it answers at all."""
     from pyspark.errors import PySparkException
 
@@ -153,7 +159,8 @@ def _timed(spark: SparkSession, query: str, golden: Golden, answered: Asked) -> 
             times.append(1000 * (time.perf_counter() - begun))
     except PySparkException as error:
         return Asked(error=class_and_text(error))
-    return replace(answered, latencies_ms=tuple(times[WARM_UP:]))
+    middle, slow = (bootstrap.percentile(times[WARM_UP:], percent) for percent in (50, 95))
+    return replace(answered, p50_ms=middle, p95_ms=slow)
 
 
 def _vector(

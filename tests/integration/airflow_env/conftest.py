@@ -78,7 +78,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """A module's ``PIPELINE_GROUPS`` are more of its pipeline's file."""
+    """A module's ``PIPELINE_GROUPS`` are more of its pipelines' files, its ``APPROVALS`` others."""
     folder = tmp_path_factory.mktemp("stack")
     pipelines, photographs = folder / "pipelines", folder / "photographs"
     pipelines.mkdir()
@@ -90,7 +90,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     text += getattr(request.module, "PIPELINE_GROUPS", "")
     # No run but those that a test starts, whatever the hour.
     text += "watch: {schedule: null}\n"
-    for name, approval in APPROVALS.items():
+    for name, approval in getattr(request.module, "APPROVALS", APPROVALS).items():
         own = f"{text.replace('signs', name)}approval: {approval}\n"
         (pipelines / f"{name}.yaml").write_text(own)
     spark = FakeSpark(folder / "fake")

@@ -33,6 +33,7 @@ from darkroom.stages.run import StageRun
 LABELS = ("red", "green", "blue")
 RGB = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 SIDE = 8
+METADATA = {"labels": list(LABELS), "height": SIDE, "width": SIDE, "git_commit": "c" * 40}
 REPORT = "reports/pipeline/run/index.html"
 
 
@@ -80,13 +81,25 @@ def colour_package(
     )
     kernel = np.eye(len(LABELS), dtype=np.float32) * sharpness_of(version)
     model.layers[-1].set_weights([kernel, np.zeros(len(LABELS), np.float32)])
-    metadata = {
-        "labels": list(labels),
-        "height": SIDE,
-        "width": SIDE,
-        "git_commit": "c" * 40,
-    }
-    return write_package(model, metadata, models)
+    return write_package(model, METADATA | {"labels": list(labels)}, models)
+
+
+def unloaded_package(models: Path, content: bytes) -> ModelPackage:
+    """Files that are registered as a model's are, and that nothing could load."""
+    digest = hashlib.sha256(content).hexdigest()
+    package = ModelPackage(folder=models / digest, digest=digest)
+    package.folder.mkdir(parents=True)
+    package.model_file.write_bytes(content)
+    package.metadata_file.write_text(json.dumps({**METADATA, "model_digest": digest}))
+    return package
+
+
+def lambda_package(models: Path) -> ModelPackage:
+    """Saves a network that holds code, which would run wherever the file is loaded."""
+    import keras
+
+    layers = [keras.Input((SIDE, SIDE, 3)), keras.layers.Lambda(lambda pixels: pixels[:, 0, 0])]
+    return write_package(keras.Sequential(layers), METADATA, models)
 
 
 def probability_of_best(version: int = 1) -> float:

@@ -51,29 +51,46 @@ def serving(
     Yields:
         Its address.
     """
-    address = f"http://127.0.0.1:{free_port()}"
+    port = free_port()
+    process = start(home, port, *options, store=store, environment=environment)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        stop(process)
+
+
+def start(
+    home: Path,
+    port: int,
+    *options: str,
+    store: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Starts a server, and waits until it answers; the arguments are those of `serving`."""
+    address = f"http://127.0.0.1:{port}"
     log = home / "server.log"
     command = [
         *(sys.executable, "-m", "mlflow", "server"),
         f"--backend-store-uri={store or f'sqlite:///{home}/mlflow.db'}",
         f"--artifacts-destination={home / 'artifacts'}",
         "--host=127.0.0.1",
-        f"--port={address.rpartition(':')[2]}",
+        f"--port={port}",
         "--workers=1",
         *options,
     ]
     own = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **(environment or {})}
     # A tracking address of its own would make the server ask another one for its models.
     own.pop("MLFLOW_TRACKING_URI", None)
-    with log.open("wb") as stream:
+    with log.open("ab") as stream:
         process = subprocess.Popen(
             command, cwd=home, env=own, stdout=stream, stderr=stream, start_new_session=True
         )
     try:
         _wait(process, address, log)
-        yield address
-    finally:
-        _stop(process)
+    except BaseException:
+        stop(process)
+        raise
+    return process
 
 
 @pytest.fixture
@@ -96,12 +113,17 @@ def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
     raise RuntimeError(f"the MLflow server did not start:\n{log.read_text()[-4000:]}")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends the server and the worker processes that it started: they are one process group."""
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kills the server and the worker processes that it started: they are one process group."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(STOP_SECONDS)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ends the same in good order."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGTERM)
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(STOP_SECONDS)
+        kill(process)

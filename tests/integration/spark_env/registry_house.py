@@ -17,11 +17,11 @@ from darkroom.stages.promote import promote
 from darkroom.stages.register import register
 from darkroom.stages.run import StageRun
 from tests.integration.spark_env.colour_model import (
-    colour_package,
     config,
     decide,
     finished_run,
     log_candidate,
+    unloaded_package,
 )
 
 NAMES = (f"pipeline_{number}" for number in itertools.count())
@@ -33,9 +33,9 @@ class KilledError(Exception):
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelPackage, ...]:
-    """Three different models."""
+    """Three different models; here nobody loads one."""
     models = tmp_path_factory.mktemp("models")
-    return tuple(colour_package(models, version) for version in (1, 2, 3))
+    return tuple(unloaded_package(models, content) for content in (b"one", b"two", b"three"))
 
 
 @dataclass(frozen=True)

@@ -48,11 +48,14 @@ class House:
 
     def challenge(self, version: int, labels: tuple[str, ...] = LABELS) -> ModelPackage:
         """Registers the network of that number, as challenger."""
-        package = colour_package(self._models, version, labels)
+        return self.challenge_package(colour_package(self._models, version, labels))
+
+    def challenge_package(self, package: ModelPackage) -> ModelPackage:
+        """Registers a model, as challenger."""
         run = finished_run(
             self.workspace,
             self.config.name,
-            f"training {version}",
+            f"training of {package.digest}",
             log_candidate(self.uri, package),
             decide(package.digest),
         )
@@ -61,7 +64,11 @@ class House:
 
     def crown(self, version: int) -> str:
         """Registers the network of that number and makes it champion; returns its digest."""
-        package = self.challenge(version)
+        return self.crown_package(colour_package(self._models, version))
+
+    def crown_package(self, package: ModelPackage) -> str:
+        """Registers a model and makes it champion; returns its digest."""
+        self.challenge_package(package)
         registered = self.client.get_model_version_by_alias(self.config.name, "challenger").version
         self.client.set_registered_model_alias(self.config.name, "champion", registered)
         return package.digest

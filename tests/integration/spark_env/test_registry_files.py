@@ -15,11 +15,19 @@ import pytest
 import yaml
 from PIL import Image
 
-from darkroom.contract import GateFailedError, Stage
+from darkroom.contract import DarkroomError, GateFailedError, Stage
+from darkroom.registry.elsewhere import Stranger
 from darkroom.registry.package import ModelPackage
 from darkroom.registry.versions import METADATA_DIGEST_TAG, Registry
 from darkroom.stages.run import StageRun
-from tests.integration.spark_env.colour_model import LABELS, decide, finished_run, log_candidate
+from tests.integration.spark_env.colour_model import (
+    LABELS,
+    colour_package,
+    decide,
+    finished_run,
+    lambda_package,
+    log_candidate,
+)
 from tests.integration.spark_env.registry_house import Pipeline
 
 pytest_plugins = (
@@ -28,7 +36,16 @@ pytest_plugins = (
 )
 pytestmark = pytest.mark.integration
 
+NO_CODE = (
+    "model.keras holds a Lambda layer, whose code is not run from a file: train a model without it"
+)
 PICKLE_SUFFIXES = (".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle", ".pt", ".npz")
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelPackage, ...]:
+    """A model that can be loaded."""
+    return (colour_package(tmp_path_factory.mktemp("models")),)
 
 
 def stored(run: StageRun, mlflow_home: Path) -> Path:
@@ -156,3 +173,33 @@ def test_a_candidate_that_was_changed_is_not_registered(
         pipeline.register(run)
 
     assert pipeline.versions() == []
+
+
+def test_a_model_with_code_in_it_is_not_loaded(tmp_path: Path) -> None:
+    from keras.src.saving.serialization_lib import SafeModeScope
+    from mlflow.pyfunc.model import PythonModelContext
+
+    from darkroom.registry.pyfunc_model import ImageClassifier
+
+    package = lambda_package(tmp_path)
+    files = {file.name: str(file) for file in (package.model_file, package.metadata_file)}
+    context = PythonModelContext(files, {})  # type: ignore[no-untyped-call]
+    # Also where somebody has switched Keras' safe mode off.
+    with SafeModeScope(False), pytest.raises(ValueError, match="Lambda") as caught:
+        ImageClassifier().load_context(context)
+
+    assert str(caught.value) == NO_CODE
+
+
+@pytest.mark.long
+def test_a_process_that_loads_a_model_with_code_in_it_ends_with_one_line(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    logged = log_candidate(pipeline.uri, lambda_package(tmp_path / "models"))
+
+    with Stranger(logged["model_uri"]) as stranger:
+        stranger.ask([])
+        with pytest.raises(DarkroomError) as caught:
+            stranger.answer()
+
+    assert str(caught.value) == f"the process ended with 1: ValueError: {NO_CODE}"

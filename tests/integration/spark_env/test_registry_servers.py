@@ -12,7 +12,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.server.auth.client import AuthServiceClient
 
-from darkroom.registry.client import refusal
+from darkroom.registry.client import in_one_line
 from darkroom.registry.package import ModelPackage
 from tests.integration.spark_env import postgres
 from tests.integration.spark_env.mlflow_server import serving
@@ -96,7 +96,7 @@ def test_a_wrong_password_is_one_line(
     with pytest.raises(MlflowException) as caught:
         pipeline_on(admin.uri, tmp_path).versions()
 
-    assert str(refusal(caught.value)) == (
+    assert str(in_one_line(caught.value)) == (
         f"MLFLOW_TRACKING_USERNAME = 'admin': the MLflow server at {admin.uri} does not know this "
         "user with MLFLOW_TRACKING_PASSWORD: correct both"
     )
@@ -119,13 +119,13 @@ def test_who_may_only_read_cannot_promote(
     with pytest.raises(MlflowException) as caught:
         pipeline.promote(registered, run)
 
-    assert str(refusal(caught.value)) == (
+    assert str(in_one_line(caught.value)) == (
         f"MLFLOW_TRACKING_USERNAME = 'reader': the MLflow server at {admin.uri} does not permit "
         "this user to do that: have its administrator allow it"
     )
     assert pipeline.aliases() == {"challenger": "1"}
 
 
-def test_what_is_no_refusal_is_none() -> None:
-    assert refusal(ValueError("error code 401")) is None
-    assert refusal(MlflowException("error code 500")) is None
+def test_what_is_neither_a_refusal_nor_an_outage_is_none() -> None:
+    assert in_one_line(ValueError("error code 401")) is None
+    assert in_one_line(MlflowException("error code 500")) is None

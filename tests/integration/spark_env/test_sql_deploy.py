@@ -26,7 +26,13 @@ from darkroom.lake.housekeeping import forget
 from darkroom.registry.ledger import Ledger
 from darkroom.sql.deployments import deployed
 from darkroom.stages.deploy import check_answers, deploy, inputs, smoke_query, still_there
-from tests.integration.spark_env.colour_model import LABELS, config, probability_of_best
+from tests.integration.spark_env.colour_model import (
+    LABELS,
+    config,
+    lambda_package,
+    picture,
+    probability_of_best,
+)
 from tests.integration.spark_env.sql_house import IMAGES, House
 
 pytest_plugins = (
@@ -231,3 +237,24 @@ def test_an_image_without_an_answer_fails_the_deployment(
     assert (refusal.who, refusal.why) == ("deploy", reason)
     assert (refusal.from_version, refusal.to_version) == (None, "1")
     assert Ledger(house.lake, "unreadable").entries() == []
+
+
+@pytest.mark.long
+def test_a_model_with_code_in_it_never_answers(
+    spark: SparkSession, mlflow_uri: str, tmp_path: Path
+) -> None:
+    house = House(spark, tmp_path, mlflow_uri, config("coded"))
+    house.add_images({"red/0.jpg": picture("red")})
+    house.crown_package(lambda_package(tmp_path / "models"))
+
+    with pytest.raises(GateFailedError) as caught:
+        house.deploy()
+
+    assert str(caught.value).startswith("coded version 1 is refused, nothing answers yet: ")
+    assert "model.keras: it holds a Lambda layer, whose code Keras does not run" in str(
+        caught.value
+    )
+    assert "\n" not in str(caught.value)
+    assert house.function_rows() == []
+    (copied,) = json.loads(house.workspace.ledger("coded").read_text())
+    assert (copied["action"], copied["who"], copied["to_version"]) == ("refuse", "deploy", "1")

@@ -181,6 +181,7 @@ def test_metrics_of_folds_and_test_and_the_decision_are_in_mlflow(
     assert 0.7 < run.data.metrics["test_accuracy_low"] < 0.8  # 10 of 10: Wilson's 0.72
     assert run.data.metrics["test_accuracy_high"] == pytest.approx(1.0)
     assert run.data.metrics["latency_p50_ms"] == 6.0
+    assert run.data.metrics["latency_p95_ms_high"] == 7.0
     assert run.data.tags["darkroom.verdict"] == "PASS"
     assert run.data.tags["darkroom.gate.accuracy"] == "PASS: accuracy 1.0000 reaches 0.9"
     files = house.client.list_artifacts(tuned["mlflow_run_id"], EVALUATION_FOLDER)

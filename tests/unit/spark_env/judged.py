@@ -20,7 +20,7 @@ GOOD = {"accuracy": 0.9, "macro_f1": 0.85}
 ANSWERS = Serving(
     images=16,
     loaded=Loaded(gap=1e-7, seconds=8.5, memory_mb=812.0),
-    asked=Asked(gap=0.0, latencies_ms=(40.0, 50.0, 60.0, 50.0, 100.0)),
+    asked=Asked(gap=0.0, p50_ms=Estimate(50.0, 40.0, 60.0), p95_ms=Estimate(92.0, 60.0, 100.0)),
 )
 EVIDENCE = Evidence(
     measured=Measured(images=200, overall={}, confusion=np.zeros((0, 0), np.int64)),

@@ -170,6 +170,14 @@ def test_integers_are_accepted_where_numbers_are_wanted() -> None:
             changed(approval__timeout_hours=0),
             "approval.timeout_hours = 0.0: give a number of hours above 0",
         ),
+        (
+            changed(approval__notifiers=[{"notifier": "Letter"}]),
+            "approval.notifiers = 'Letter': give the dotted path of a class, package.module.Class",
+        ),
+        (
+            changed(approval__notifiers=[{"notifier": "a.b", "argument": {}}]),
+            "approval.notifiers[0].argument = {}: there is no such field, did you mean arguments?",
+        ),
         (changed(watch__revert="yes"), "watch.revert = 'yes': give true or false"),
         (changed(source={}), "source.path = None: this field is required"),
         (

@@ -11,7 +11,7 @@ import pytest
 
 from darkroom.contract import Check, Comparison, GateDecision, Verdict
 from darkroom.evaluation.gate import Rival
-from darkroom.evaluation.serving import Asked, Loaded, golden_places, largest_gap
+from darkroom.evaluation.serving import Loaded, golden_places, largest_gap
 from tests.unit.spark_env.judged import ANSWERS, GATE, judge
 
 
@@ -92,7 +92,8 @@ def test_a_good_candidate_passes_and_every_check_says_why() -> None:
             "latency_ms",
             92.0,
             None,
-            "95 % of the SQL queries of one image take at most 92 ms, half 50 ms; no limit is set",
+            "95 % of the SQL queries of one image take at most 92 ms (60 to 100), half 50 ms "
+            "(40 to 60); no limit is set",
         ),
         (
             "memory_mb",
@@ -312,14 +313,14 @@ def test_the_champion_itself_is_no_worse_than_itself() -> None:
             ],
         ),
         (
-            {"serving": replace(ANSWERS, asked=Asked(gap=0.5, latencies_ms=(1.0,)))},
+            {"serving": replace(ANSWERS, asked=replace(ANSWERS.asked, gap=0.5))},
             [
                 "as a SQL function the model answers otherwise than before: probabilities of 16 "
                 "test images differ by up to 0.5, more than 0.0001"
             ],
         ),
         (
-            {"serving": replace(ANSWERS, asked=Asked(gap=math.nan, latencies_ms=(1.0,)))},
+            {"serving": replace(ANSWERS, asked=replace(ANSWERS.asked, gap=math.nan))},
             ["as a SQL function the model does not answer: it gives no numbers"],
         ),
         (
@@ -355,10 +356,12 @@ def test_limits_of_time_and_memory_are_kept_or_fail() -> None:
     assert kept.verdict is Verdict.PASS
     broken = judge(gate=replace(GATE, max_latency_ms=91.0, max_memory_mb=800.0))
     assert broken.reasons == (
-        "95 % of the SQL queries of one image take at most 92 ms, half 50 ms; "
-        "gate.max_latency_ms is 91",
+        "95 % of the SQL queries of one image take at most 92 ms (60 to 100), half 50 ms (40 to "
+        "60); gate.max_latency_ms is 91",
         "a process that loads the model from MLflow holds up to 812 MB; gate.max_memory_mb is 800",
     )
+    (latency,) = (check for check in kept.checks if check.name == "latency_ms")
+    assert (latency.value, latency.low, latency.high) == (92.0, 60.0, 100.0)
 
 
 def test_the_same_numbers_give_the_same_digest() -> None:

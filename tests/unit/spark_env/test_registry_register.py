@@ -15,7 +15,7 @@ from darkroom.contract import (
     MissingInputError,
     Verdict,
 )
-from darkroom.registry.client import connect
+from darkroom.registry.client import connect, in_one_line
 from darkroom.stages.register import passed_decision
 
 DIGEST = "a" * 64
@@ -108,17 +108,44 @@ def test_an_unset_address_is_named(value: str | None, monkeypatch: pytest.Monkey
     )
 
 
-def test_a_server_that_does_not_answer_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def gone(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Address of a server that is not there."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         uri = f"http://127.0.0.1:{free.getsockname()[1]}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return uri
 
+
+def test_a_server_that_does_not_answer_is_named_at_once(gone: str) -> None:
     with pytest.raises(DarkroomError) as caught:
         connect()
 
     assert str(caught.value) == (
-        f"the MLflow server at {uri} does not answer ([Errno 111] Connection refused): "
+        f"the MLflow server at {gone} does not answer ([Errno 111] Connection refused): "
         "start it with make up, or correct MLFLOW_TRACKING_URI"
     )
     assert not caught.value.permanent
+
+
+def test_a_server_that_is_gone_amid_a_stage_is_one_line(
+    gone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(MlflowException) as caught:
+        MlflowClient(tracking_uri=gone).get_run("r")
+
+    error = in_one_line(caught.value)
+
+    assert error is not None
+    assert not error.permanent
+    assert str(error).startswith(
+        f"the MLflow server at {gone} does not answer any more: start it again, then this stage, "
+        "which goes on where it was ("
+    )
+    assert "Connection refused" in str(error)
+    assert "\n" not in str(error)

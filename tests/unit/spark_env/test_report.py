@@ -213,6 +213,8 @@ def test_every_number_has_its_interval() -> None:
     accuracy = data.candidate.overall["accuracy"]
     metrics = section(page_of(), "Candidate on 4 test images")
     assert f'0.5000<span class="range">{accuracy.low:.3f} to {accuracy.high:.3f}</span>' in metrics
+    half, slow = "50 ms<small>40 to 60 ms</small>", "95 % within 92 ms (60 to 100)"
+    assert f"{half}<small>{slow}</small>" in page_of()
 
 
 def report_champion() -> Predictions:

@@ -81,6 +81,24 @@ def test_resamples_without_the_class_do_not_count_and_equal_ones_tell_nothing() 
     assert estimate(1.0, low[0], high[0]) == Estimate(1.0, None, None)
 
 
+def test_the_interval_of_a_median_is_that_of_its_order_statistics() -> None:
+    # Of 101 numbers the 41st and the 61st: the ranks' normal interval (Conover, 1999, ch. 3.2).
+    found = Bootstrap(resamples=8000).percentile([float(n) for n in range(1, 102)], 50)
+    assert found.value == 51.0
+    assert (found.low, found.high) == pytest.approx((41.0, 61.0), abs=1.0)
+
+
+def test_a_percentile_lies_within_what_was_measured_and_of_equal_numbers_has_no_interval() -> None:
+    times = [40.0, 50.0, 60.0, 50.0, 100.0]
+    found = Bootstrap().percentile(times, 95)
+    assert found.value == pytest.approx(92.0)
+    assert found.low is not None
+    assert found.high is not None
+    assert 40.0 <= found.low < 92.0 < found.high <= 100.0
+    assert Bootstrap().percentile(times, 95) == found
+    assert Bootstrap().percentile([7.0, 7.0], 50) == Estimate(7.0)
+
+
 def test_wilson_gives_what_all_right_is_worth() -> None:
     low, high = wilson(np.array([1.0, 0.5, 0.0]), np.array([20.0, 10.0, 0.0]), 0.95)
     z = norm.ppf(0.975)

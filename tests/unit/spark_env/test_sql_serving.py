@@ -95,6 +95,8 @@ def test_a_refused_version_is_tried_again_but_not_at_once(
     assert world.status() == ("2", None)
     assert world.checked == ["1", "2", "2", "2"]
     assert len(world.refusals()) == 1
+    (copied,) = json.loads(world.workspace.ledger("p").read_text())
+    assert (copied["action"], copied["who"], copied["to_version"]) == ("refuse", "sql-gateway", "2")
 
 
 def test_after_a_restart_the_newest_version_that_loads_answers(world: World) -> None:
