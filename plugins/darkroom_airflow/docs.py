@@ -32,6 +32,9 @@ STAGE_DOCS: Final = {
     Stage.SHADOW: "Lets the version that waits for approval answer the newest images beside the "
     "deployed one; skipped when none waits. **Report**: how often, and on which pictures, the two "
     "disagree.",
+    Stage.MONITOR: "Compares the images that were scored lately with held-out images of the "
+    "snapshot that trained the deployed model; skipped when no window of them is new. **Report**: "
+    "every signal, the windows before, and the most unusual pictures.",
     Stage.ROLLBACK: "Moves the alias `champion` back to a version that was champion before, after "
     "checking its file, and writes who, when and why to the ledger.",
     Stage.WATCH: "Fails where the alias `champion` was moved by other means than a promotion or a "
@@ -59,6 +62,12 @@ APPROVE_DOC: Final = (
     "Asks a person whether the challenger may become champion, unless the policy `auto` is content "
     "with the gate's PASS. An approval needs a reason; without an answer in time the request "
     "counts as rejected, and nothing changes."
+)
+
+
+ALARM_DOC: Final = (
+    "Says that drift persists, with the reason, to what the asset `drift` starts; skipped while it "
+    "does not, or when this very alarm was raised before."
 )
 
 
@@ -121,6 +130,24 @@ predictions.
 * A run of a data interval sees the images that were ingested before its end
 * *Score old images again* lets a new version score what earlier ones have scored
 * Nothing is scored twice, however often a run is repeated
+"""
+
+
+def monitoring_doc(config: PipelineConfig) -> str:
+    """Markdown page of a monitoring DAG."""
+    settings = config.monitoring
+    starts = f"at `{settings.schedule}` (UTC)" if settings.schedule else "by hand only"
+    return f"""
+### Look for drift: {config.description or config.name}
+
+Starts {starts}. Judges the scored images that `{config.function}`'s model was not made with, in
+windows of {settings.span}, against held-out images of the snapshot that trained it.
+
+* Drift in {settings.alarm_after} of the last {settings.of_windows} windows, the latest one
+  among them, raises the alarm
+* The alarm updates the asset `darkroom://{config.name}/drift`, with the reason
+* A window with fewer than {settings.min_images} images is not judged
+* Judging a window again replaces what was said of it
 """
 
 

@@ -13,6 +13,7 @@ from darkroom.contract.names import BACKBONES, MODEL_FILE_SUFFIXES
 
 FORCE = "force"
 BACKFILL = "backfill"
+UNFINISHED = "unfinished"
 BACKBONE_CHOICE = "backbones"
 KEEP_DAYS = "keep_days"
 VERSION = "version"
@@ -65,11 +66,10 @@ def training_form(config: PipelineConfig) -> dict[str, Param]:
     }
 
 
-SCORING_OPTIONS: Final = {
-    BACKFILL: f"{{{{ params.{BACKFILL} | string | lower }}}}",
-    # A run that an asset started has no data interval: it takes what is there.
-    "until": "{{ data_interval_end | default('now', true) }}",
-}
+# A run that an asset started has no data interval: it takes what is there.
+_INTERVAL: Final = {"until": "{{ data_interval_end | default('now', true) }}"}
+
+SCORING_OPTIONS: Final = {BACKFILL: f"{{{{ params.{BACKFILL} | string | lower }}}}", **_INTERVAL}
 """Options of the stage score, as templates of its run."""
 
 
@@ -89,6 +89,33 @@ def scoring_form() -> dict[str, Param]:
             title="Look even when nothing has changed",
             description="Without this, a run with the same images and the same model returns its "
             "earlier result at once. No image is scored twice either way.",
+        ),
+    }
+
+
+MONITORING_OPTIONS: Final = {
+    UNFINISHED: f"{{{{ params.{UNFINISHED} | string | lower }}}}",
+    **_INTERVAL,
+}
+"""Options of the stage monitor, as templates of its run."""
+
+
+def monitoring_form() -> dict[str, Param]:
+    """The trigger form of a monitoring run."""
+    return {
+        UNFINISHED: Param(
+            False,
+            type="boolean",
+            title="Judge the window that is not over yet",
+            description="Without this, only windows to which no image comes any more are judged. "
+            "Later runs replace what is said of it now.",
+        ),
+        FORCE: Param(
+            False,
+            type="boolean",
+            title="Judge even when nothing has changed",
+            description="Without this, a run without new images or labels is skipped. With it, the "
+            "latest window is judged again.",
         ),
     }
 

@@ -80,6 +80,12 @@ class Pipeline:
         return _schedule(scoring.schedule, [self.deployed] if scoring.after_deploy else [])
 
     @property
+    def monitoring_schedule(self) -> CronTriggerTimetable | None:
+        """When drift is looked for: by the clock, or by a person alone."""
+        cron = self.config.monitoring.schedule
+        return CronTriggerTimetable(cron, timezone="UTC") if cron else None
+
+    @property
     def watch(self) -> CronTriggerTimetable | None:
         """When it is looked whether the champion is the ledger's."""
         cron = self.config.watch.schedule
@@ -156,6 +162,7 @@ def read_pipeline(file: Path) -> PipelineConfig:
         remedy = f"must be the file's name: write {file.stem}, or rename the file"
         raise ConfigError("name", config.name, remedy)
     _check_cron("schedule", config.schedule)
+    _check_cron("monitoring.schedule", config.monitoring.schedule)
     _check_cron("watch.schedule", config.watch.schedule)
     _check_cron("maintenance.schedule", config.maintenance.schedule)
     _check_cron("scoring.schedule", config.scoring.schedule)

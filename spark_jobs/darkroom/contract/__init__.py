@@ -27,6 +27,7 @@ from darkroom.contract.errors import (
     one_line,
 )
 from darkroom.contract.gate_config import GateConfig
+from darkroom.contract.monitoring import MonitoringConfig
 from darkroom.contract.names import Engine
 from darkroom.contract.reasons import RejectReason
 from darkroom.contract.results import (
@@ -64,6 +65,7 @@ __all__ = [
     "HeadKind",
     "MaintenanceConfig",
     "MissingInputError",
+    "MonitoringConfig",
     "NotifierConfig",
     "OnMissing",
     "PipelineConfig",

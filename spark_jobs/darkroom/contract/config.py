@@ -11,6 +11,7 @@ from darkroom.contract.approval_config import ApprovalConfig
 from darkroom.contract.checks import at_least, no_repeats, share
 from darkroom.contract.errors import ConfigError
 from darkroom.contract.gate_config import GateConfig
+from darkroom.contract.monitoring import MonitoringConfig
 from darkroom.contract.names import (
     BACKBONES,
     IDENTIFIER,
@@ -195,6 +196,7 @@ class PipelineConfig:
     tuning: TuningConfig = field(default_factory=TuningConfig)
     approval: ApprovalConfig = field(default_factory=ApprovalConfig)
     scoring: ScoringConfig = field(default_factory=ScoringConfig)
+    monitoring: MonitoringConfig = field(default_factory=MonitoringConfig)
     sql: SqlConfig = field(default_factory=SqlConfig)
     watch: WatchConfig = field(default_factory=WatchConfig)
     maintenance: MaintenanceConfig = field(default_factory=MaintenanceConfig)

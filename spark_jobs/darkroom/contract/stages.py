@@ -31,6 +31,7 @@ class Stage(StrEnum):
     DEPLOY = "deploy"
     SCORE = "score"
     SHADOW = "shadow"
+    MONITOR = "monitor"
     ROLLBACK = "rollback"
     WATCH = "watch"
 
@@ -51,6 +52,7 @@ _ENTRYPOINTS = {
     Stage.DEPLOY: "deploy_function.py",
     Stage.SCORE: "score_images.py",
     Stage.SHADOW: "shadow_challenger.py",
+    Stage.MONITOR: "monitor_drift.py",
     Stage.ROLLBACK: "roll_back_model.py",
     Stage.WATCH: "watch_champion.py",
 }

@@ -86,6 +86,10 @@ class Workspace:
         """What the snapshots were like that passed validation, one file each."""
         return self.root / "results" / pipeline / "accepted"
 
+    def drift(self, pipeline: str) -> Path:
+        """What monitoring said of each window, one file each."""
+        return self.root / "results" / pipeline / "drift"
+
     def earlier_result(self, pipeline: str, stage: Stage, input_key: str) -> Path:
         """File of the result that a stage had for the same inputs."""
         return self.root / "results" / pipeline / stage / f"{input_key}.json"

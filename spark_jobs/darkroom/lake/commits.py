@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from darkroom.contract import ConflictError
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
+
+RUN: Final = "run-id"
+"""Property of a snapshot: the run that made it."""
 
 
 def current_id(table: Table) -> int | None:

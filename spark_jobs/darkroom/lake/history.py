@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from darkroom.lake import files
-from darkroom.lake.commits import current_id
+from darkroom.lake.commits import RUN, current_id
 
 if TYPE_CHECKING:
     from pyiceberg.expressions import BooleanExpression
@@ -72,6 +72,16 @@ def old_snapshots(table: Table) -> list[OldSnapshot]:
         for snapshot, following in zip(known, [*known[1:], *known[-1:]], strict=True)
         if current is None or snapshot.snapshot_id != current.snapshot_id
     ]
+
+
+def first_commits(table: Table) -> dict[str, dt.datetime]:
+    """When each run first changed the table, UTC, by run id."""
+    known = sorted(table.snapshots(), key=lambda snapshot: snapshot.timestamp_ms, reverse=True)
+    return {
+        run: _moment(snapshot.timestamp_ms)
+        for snapshot in known
+        if snapshot.summary and (run := snapshot.summary.get(RUN))
+    }
 
 
 def _moment(milliseconds: int) -> dt.datetime:

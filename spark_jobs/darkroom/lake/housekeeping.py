@@ -15,6 +15,7 @@ from darkroom.contract import ConfigError, Workspace
 from darkroom.contract import columns as c
 from darkroom.contract.names import SHA256
 from darkroom.lake import history
+from darkroom.lake.commits import RUN
 from darkroom.lake.history import Expired, OldSnapshot
 from darkroom.lake.lake import Lake
 from darkroom.lake.schema import TABLES
@@ -202,7 +203,7 @@ def _lost_a_race(error: BaseException) -> bool:
 )
 def _remove(lake: Lake, pipeline: str, table: str, image_ids: Collection[str], run_id: str) -> int:
     """Removes the rows of pictures from a table, as it is then."""
-    properties = {"run-id": run_id, "stage": FORGET}
+    properties = {RUN: run_id, "stage": FORGET}
     removed = 0
     for column in _columns(table):
         found = lake.find(pipeline, table)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from darkroom.contract import Stage, Workspace
 from darkroom.contract.columns import RUN_ID
 from darkroom.lake import files
-from darkroom.lake.commits import check_unchanged, commit_files, current_id
+from darkroom.lake.commits import RUN, check_unchanged, commit_files, current_id
 from darkroom.lake.model import Change, Commit, Rows
 from darkroom.lake.rewriting import rewrite_without
 from darkroom.lake.schema import arrow_schema, column_names, spark_schema
@@ -388,7 +388,7 @@ class Lake:
 
 
 def _properties(run_id: str, stage: str) -> dict[str, str]:
-    return {"run-id": run_id, "stage": str(stage)}
+    return {RUN: run_id, "stage": str(stage)}
 
 
 def _snapshot_of(table: Table) -> int:

@@ -53,17 +53,26 @@ class Drift:
         limit: The largest one that passes, in bits.
         now: Number of pictures of the one histogram.
         before: Number of pictures of the other.
+        bins: Bins that were compared, after rare ones were put together.
+        tolerated: Divergence that the populations may have, in bits.
     """
 
     divergence: float
     limit: float
     now: int
     before: int
+    bins: int
+    tolerated: float
 
     @property
     def passes(self) -> bool:
         """Whether the difference is tolerated, or may be chance."""
         return self.divergence <= self.limit
+
+    @property
+    def p(self) -> float:
+        """How likely so large a divergence is if the populations have just the tolerated one."""
+        return p_value(self.divergence, self.now, self.before, self.bins, self.tolerated)
 
 
 def compare(
@@ -96,7 +105,14 @@ def compare(
     names = sorted({*now, *before}, key=int if ordered else None)
     bins = [Bin(now.get(name, 0), before.get(name, 0)) for name in names]
     pooled = (_neighbours_joined if ordered else _rare_joined)(bins, n, m)
-    return Drift(_divergence(pooled, n, m), limit(n, m, len(pooled), tolerated, false_alarms), n, m)
+    return Drift(
+        divergence=_divergence(pooled, n, m),
+        limit=limit(n, m, len(pooled), tolerated, false_alarms),
+        now=n,
+        before=m,
+        bins=len(pooled),
+        tolerated=tolerated,
+    )
 
 
 def limit(n: int, m: int, bins: int, tolerated: float, false_alarms: float) -> float:
@@ -113,11 +129,27 @@ def limit(n: int, m: int, bins: int, tolerated: float, false_alarms: float) -> f
 
     if bins < 2:
         return tolerated
-    bits = (n + m) / (8 * n * m * math.log(2))
-    free, quantile = bins - 1, 1 - false_alarms
+    bits, free, quantile = _bits(n, m), bins - 1, 1 - false_alarms
     if not tolerated:
         return float(bits * chi2.ppf(quantile, free))
     return float(bits * ncx2.ppf(quantile, free, tolerated / bits))
+
+
+def p_value(divergence: float, n: int, m: int, bins: int, tolerated: float) -> float:
+    """How likely a divergence that large, in bits, is by chance; the arguments are `limit`'s."""
+    from scipy.stats import chi2, ncx2
+
+    if bins < 2:
+        return 1.0
+    bits, free = _bits(n, m), bins - 1
+    if not tolerated:
+        return float(chi2.sf(divergence / bits, free))
+    return float(ncx2.sf(divergence / bits, free, tolerated / bits))
+
+
+def _bits(n: int, m: int) -> float:
+    """Bits of divergence per unit of the statistic."""
+    return (n + m) / (8 * n * m * math.log(2))
 
 
 def _divergence(bins: Sequence[Bin], n: int, m: int) -> float:

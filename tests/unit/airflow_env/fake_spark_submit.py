@@ -76,6 +76,13 @@ def outputs(stage: Stage, options: dict[str, list[str]]) -> dict[str, object]:
         },
         Stage.SCORE: {"version": "1", "scored": 2},
         Stage.SHADOW: {"champion": "1", "challenger": "2", "compared": 2, "differing": 1},
+        Stage.MONITOR: {
+            "judged": 1,
+            "model_digest": "d1",
+            "window_number": 7,
+            "alarm": True,
+            "reason": "brightness drifted",
+        },
     }
     return known.get(stage, {})
 

@@ -55,7 +55,15 @@ def test_every_pipeline_has_all_dags(pipelines: Path) -> None:
     bag = DagBag(DAGS)
 
     assert bag.import_errors == {}
-    kinds = ("training", "promotion", "scoring", "rollback", "watch", "maintenance")
+    kinds = (
+        "training",
+        "promotion",
+        "scoring",
+        "monitoring",
+        "rollback",
+        "watch",
+        "maintenance",
+    )
     assert set(bag.dags) == {f"{name}_{kind}" for name in ("cats", "signs") for kind in kinds}
 
 
@@ -160,6 +168,43 @@ def test_a_waiting_version_answers_in_shadow_before_people_are_asked(pipelines: 
     rules = {task.task_id: task.trigger_rule for task in promotion.tasks}
     assert (rules["approve"], rules["approve_2"]) == ("all_done", "all_success")
     assert scoring.get_task("shadow").trigger_rule == "none_failed"
+
+
+@pytest.mark.parametrize(
+    ("group", "cron", "span"),
+    [
+        ("", None, "7 days"),
+        (
+            "monitoring: {schedule: '0 6 * * 1', window: 500 images, alarm_after: 1}",
+            "0 6 * * 1",
+            "500 images",
+        ),
+    ],
+)
+def test_monitoring_is_as_the_file_says(
+    pipelines: Path, group: str, cron: str | None, span: str
+) -> None:
+    (pipelines / "signs.yaml").write_text(f"{PIPELINE}{group}\n")
+
+    dag = DagBag(DAGS).dags["signs_monitoring"]
+
+    assert getattr(dag.timetable, "expression", None) == cron
+    assert span in (dag.doc_md or "")
+    assert (dag.max_active_runs, dag.catchup) == (1, False)
+    assert dag.tags == {"signs", "monitoring"}
+
+
+def test_an_alarm_updates_the_asset_of_drift(bag: DagBag) -> None:
+    dag = bag.dags["signs_monitoring"]
+    monitor, alarm = (dag.get_task(name) for name in ("monitor", "alarm"))
+
+    assert edges(dag) == {("monitor", "alarm")}
+    assert monitor.outlets == []
+    assert [asset.uri for asset in alarm.outlets] == ["darkroom://signs/drift"]
+    assert {name: dag.params.get_param(name).resolve() for name in dag.params} == {
+        "unfinished": False,
+        "force": False,
+    }
 
 
 def test_two_people_are_asked_one_after_the_other(pipelines: Path) -> None:
@@ -360,7 +405,7 @@ def test_dags_and_plugins_import_without_any_library_of_the_spark_side(pipelines
 
     assert done.returncode == 0, done.stderr
     modules = len(list((PROJECT / "plugins").rglob("*.py")))
-    assert done.stdout.splitlines()[-1] == f"6 DAGs, 7 DAG files, {modules} plugin modules"
+    assert done.stdout.splitlines()[-1] == f"7 DAGs, 8 DAG files, {modules} plugin modules"
 
 
 def test_every_stage_of_the_dags_has_a_page_of_its_own(pipelines: Path) -> None:

@@ -36,6 +36,10 @@ def test_a_folder_gives_its_pipelines_by_name(pipelines: Path) -> None:
             "broken.yaml: maintenance.schedule = '61 4 * * 0': give a cron expression such as",
         ),
         (
+            PIPELINE.replace("name: signs", "name: broken") + "monitoring: {schedule: daily}\n",
+            "broken.yaml: monitoring.schedule = 'daily': give a cron expression such as",
+        ),
+        (
             PIPELINE.replace("name: signs", "name: broken") + "watch: {schedule: hourly}\n",
             "broken.yaml: watch.schedule = 'hourly': give a cron expression such as '0 4 * * 0'",
         ),

@@ -213,7 +213,7 @@ def test_killing_the_task_kills_all_that_spark_submit_started(spark: FakeSpark) 
         (
             {"task_id": "ingset"},
             r"task_id = 'ingset': name a stage: ingest, validate, featurize, tune, evaluate, "
-            r"register, promote, deploy, score, shadow, rollback, watch",
+            r"register, promote, deploy, score, shadow, monitor, rollback, watch",
         ),
         ({"task_id": "tune", "config": ""}, r"config: name the pipeline's YAML file"),
         (

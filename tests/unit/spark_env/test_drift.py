@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from darkroom.validation.drift import compare, limit
+from darkroom.validation.drift import compare, limit, p_value
 
 TOLERATED = 0.05
 FALSE_ALARMS = 0.01
@@ -84,6 +84,17 @@ def test_the_divergence_is_the_known_one(
 ) -> None:
     found = compare(now, before, TOLERATED, FALSE_ALARMS, ordered=False)
     assert found.divergence == pytest.approx(bits, abs=1e-9)
+
+
+@pytest.mark.parametrize("tolerated", [0.0, TOLERATED])
+def test_p_is_the_share_of_false_alarms_at_the_limit(tolerated: float) -> None:
+    most = limit(80, 300, 10, tolerated, FALSE_ALARMS)
+
+    assert p_value(most, 80, 300, 10, tolerated) == pytest.approx(FALSE_ALARMS)
+    assert p_value(0.0, 80, 300, 10, tolerated) == 1.0
+    assert p_value(1.0, 80, 300, 1, tolerated) == 1.0
+    found = compare({"a": 50, "b": 30}, {"a": 100, "b": 200}, tolerated, 0.5, ordered=False)
+    assert found.p == p_value(found.divergence, 80, 300, 2, tolerated)
 
 
 def test_the_limit_comes_down_to_what_is_tolerated() -> None:
