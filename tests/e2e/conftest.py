@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
 from local_stack import credentials
 from local_stack.client import AirflowClient
 from local_stack.layout import PROJECT, Layout
 from local_stack.ports import ANY_PORTS
 from local_stack.stack import Running, run_stack
+from tests.browser import browsing
 
 SPARK_PYTHON = Layout.from_environment().spark_venv / "bin" / "python"
 AIRFLOW_PYTHON = Layout.from_environment().airflow_venv / "bin" / "python"
@@ -56,16 +58,22 @@ class Place:
             ),
         }
 
-    def make(self, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Runs what ``make run`` runs, as a process of its own."""
+    def make(self, command: str = "run", **variables: str) -> subprocess.CompletedProcess[str]:
+        """Runs what ``make run``, or another command, runs, as a process of its own."""
+        process = self.start(command, **variables)
+        out, err = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def start(self, command: str, **variables: str) -> subprocess.Popen[str]:
+        """Starts what ``make <command>`` runs."""
         options = [word for name, value in variables.items() for word in (f"--{name}", value)]
-        return subprocess.run(
-            [str(AIRFLOW_PYTHON), "-m", "local_stack", "run", *options],
+        return subprocess.Popen(
+            [str(AIRFLOW_PYTHON), "-m", "local_stack", command, *options],
             cwd=PROJECT,
             env=self.environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
         )
 
     def tables(self, pipeline: str) -> dict[str, Any]:
@@ -107,9 +115,13 @@ class Place:
 @pytest.fixture(scope="session")
 def signs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Generated photographs in ten classes, with the planted defects."""
-    folder = tmp_path_factory.mktemp("signs") / "signs"
+    return generate(tmp_path_factory.mktemp("signs") / "signs", IMAGES)
+
+
+def generate(folder: Path, images: int) -> Path:
+    """Makes a set of photographs with the demo's generator; returns its folder."""
     subprocess.run(
-        [str(SPARK_PYTHON), "-m", "demo", "--output", str(folder), "--images", str(IMAGES)],
+        [str(SPARK_PYTHON), "-m", "demo", "--output", str(folder), "--images", str(images)],
         cwd=PROJECT,
         env={**os.environ, "PYTHONPATH": f"{PROJECT / 'spark_jobs'}{os.pathsep}{PROJECT}"},
         check=True,
@@ -138,3 +150,19 @@ def finished(new_place: Callable[[], Place]) -> Place:
     assert done.returncode == 0, done.stdout + done.stderr
     (place.root / "first_output.txt").write_text(done.stdout)
     return place
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A browser for all stories."""
+    with browsing() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where pictures of pages go, for people: ``DARKROOM_PICTURES``, or a temporary folder."""
+    given = os.environ.get("DARKROOM_PICTURES")
+    folder = Path(given) if given else tmp_path_factory.mktemp("pictures")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

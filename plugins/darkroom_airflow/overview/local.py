@@ -12,9 +12,10 @@ from urllib.parse import quote
 from airflow.api_fastapi.app import API_ROOT_PATH, get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.models.dag import DagModel
+from airflow.models.dagrun import DagRun
 from airflow.models.hitl import HITLDetail
 from airflow.models.taskinstance import TaskInstance
-from airflow.utils.state import TaskInstanceState
+from airflow.utils.state import State, TaskInstanceState
 from sqlalchemy import select
 
 from darkroom.contract import PipelineConfig, Workspace
@@ -30,6 +31,10 @@ PROMOTION: Final = "_promotion"
 """Behind a pipeline's name: the DAG that decides who sees it, and the one that asks people."""
 
 SHOWN_ROWS: Final = 10
+_OF_RUNS: Final = (DagAccessEntity.RUN, DagAccessEntity.TASK_INSTANCE)
+_OF_QUESTIONS: Final = (DagAccessEntity.HITL_DETAIL,)
+"""What of a DAG a user must be allowed to read to see its newest run, and its questions."""
+
 _WAITING: Final = (TaskInstanceState.AWAITING_INPUT, TaskInstanceState.DEFERRED)
 
 
@@ -48,6 +53,25 @@ class Question:
     since: datetime
     link: str
     assigned: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """A run of a training DAG.
+
+    Attributes:
+        run_id: Its id.
+        state: Airflow's word for it: queued, running, success or failed.
+        since: When it was asked for.
+        failed: The tasks that failed, in no order.
+        link: Path of its page.
+    """
+
+    run_id: str
+    state: str
+    since: datetime
+    failed: frozenset[str]
+    link: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +101,8 @@ class Known:
 
     Attributes:
         config: Its file's content.
+        newest: The newest run of the training DAG and, if it goes on, the newest that has ended;
+            empty where there is none, or none to be seen.
         questions: What is open, oldest first.
         changes: The newest rows of the ledger, newest first.
         problem: Why the ledger cannot be shown, or None.
@@ -84,6 +110,7 @@ class Known:
     """
 
     config: PipelineConfig
+    newest: tuple[Training, ...]
     questions: tuple[Question, ...]
     changes: tuple[Change, ...]
     problem: str | None
@@ -107,14 +134,15 @@ def known_pipelines(user: BaseUser, session: Session) -> list[Known]:
 
 
 def _known(config: PipelineConfig, user: BaseUser, session: Session) -> Known:
-    asking = f"{config.name}{PROMOTION}"
+    training, asking = f"{config.name}{TRAINING}", f"{config.name}{PROMOTION}"
     changes, problem = ledger_of(workspace(), config.name)
     return Known(
         config=config,
-        questions=_questions(asking, session) if _may_see(asking, user) else (),
+        newest=_newest(training, session) if _may_see(training, user, *_OF_RUNS) else (),
+        questions=_questions(asking, session) if _may_see(asking, user, *_OF_QUESTIONS) else (),
         changes=changes,
         problem=problem,
-        training=page_of("dags", f"{config.name}{TRAINING}"),
+        training=page_of("dags", training),
     )
 
 
@@ -150,13 +178,42 @@ def _change(row: Mapping[str, Any]) -> Change:
     )
 
 
-def _may_see(dag_id: str, user: BaseUser) -> bool:
-    team = DagModel.get_team_name(dag_id)
-    return get_auth_manager().is_authorized_dag(
-        method="GET",
-        access_entity=DagAccessEntity.HITL_DETAIL,
-        details=DagDetails(id=dag_id, team_name=team),
-        user=user,
+def _may_see(dag_id: str, user: BaseUser, *parts: DagAccessEntity) -> bool:
+    details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))
+    return all(
+        get_auth_manager().is_authorized_dag(
+            method="GET", access_entity=part, details=details, user=user
+        )
+        for part in parts
+    )
+
+
+def _newest(dag_id: str, session: Session) -> tuple[Training, ...]:
+    newest_first = (
+        select(DagRun)
+        .where(DagRun.dag_id == dag_id)
+        .order_by(DagRun.run_after.desc(), DagRun.id.desc())
+        .limit(1)
+    )
+    ended = newest_first.where(DagRun.state.in_(State.finished_dr_states))
+    found = [session.scalar(query) for query in (newest_first, ended)]
+    return tuple(_training(run, session) for run in dict.fromkeys(found) if run)
+
+
+def _training(run: DagRun, session: Session) -> Training:
+    failed = session.scalars(
+        select(TaskInstance.task_id).where(
+            TaskInstance.dag_id == run.dag_id,
+            TaskInstance.run_id == run.run_id,
+            TaskInstance.state == TaskInstanceState.FAILED,
+        )
+    )
+    return Training(
+        run_id=run.run_id,
+        state=str(run.state),
+        since=run.run_after,
+        failed=frozenset(failed),
+        link=page_of("dags", run.dag_id, "runs", run.run_id),
     )
 
 

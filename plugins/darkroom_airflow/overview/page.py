@@ -14,9 +14,9 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from darkroom import contract
-from darkroom.contract import MissingInputError, RunFolder, Stage, Verdict, Workspace
+from darkroom.contract import RunFolder, Stage, StageResult, Verdict, Workspace
 from darkroom_airflow.links import FILES_URL, MLFLOW_URL, file_url, mlflow_url
-from darkroom_airflow.overview.local import Known, page_of
+from darkroom_airflow.overview.local import Known, Training, page_of
 from darkroom_airflow.overview.registry import Registered, Version
 from darkroom_airflow.shadow import shadow_of
 
@@ -25,6 +25,9 @@ _BASE: Final = Path(contract.__file__).parents[1] / "pages"
 """The look that all pages share; a file, so that no library is imported for it."""
 
 _WAITING: Final = "Challenger"
+_STAGES: Final = tuple(Stage)[: tuple(Stage).index(Stage.REGISTER) + 1]
+"""Of a training run, in order."""
+
 _PAGES: Final = ("reports", "data_docs")
 """Folders of the workspace that the file server shows."""
 
@@ -59,6 +62,25 @@ class Role:
     shadow: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """A training run, and how far it has come.
+
+    Attributes:
+        run: The run.
+        failed_at: The stage that failed, or empty.
+        said: One line of that stage, or else of the last one that has ended; may be empty.
+        verdict: What the gate said, or None where it has said nothing.
+        links: Where there is more about it.
+    """
+
+    run: Training
+    failed_at: str
+    said: str
+    verdict: Verdict | None
+    links: Sequence[Link]
+
+
 def render(
     known: Sequence[Known], found: Mapping[str, Registered], problem: str | None, place: Workspace
 ) -> str:
@@ -71,7 +93,11 @@ def render(
         place: The workspace, for links to what lies there.
     """
     pipelines = [
-        {"known": one, "roles": _roles(one.config.name, found.get(one.config.name), place)}
+        {
+            "known": one,
+            "roles": _roles(one.config.name, found.get(one.config.name), place),
+            "newest": [_attempt(run, one.config.name, place) for run in one.newest],
+        }
         for one in known
     ]
     values: dict[str, Any] = {
@@ -132,18 +158,52 @@ def _role(name: str, version: Version, pipeline: str, place: Workspace) -> Role:
         name=name,
         number=version.number,
         digest=version.digest[:12],
-        verdict=Verdict(version.verdict) if version.verdict in {*Verdict} else None,
-        links=[Link(text=text, address=there) for text, there in addresses.items() if there],
+        verdict=_verdict(version.verdict),
+        links=_there(addresses),
         shadow=f"In shadow, {shadow.sentence}." if shadow else problem or "",
     )
 
 
+def _attempt(run: Training, pipeline: str, place: Workspace) -> Attempt:
+    folder = place.run(pipeline, run.run_id)
+    ended = {stage: result for stage in _STAGES if (result := _result_of(folder, stage))}
+    failed_at = next((stage.value for stage in _STAGES if stage in run.failed), "")
+    last = ended.get(Stage(failed_at)) if failed_at else next(reversed(ended.values()), None)
+    evaluated = ended.get(Stage.EVALUATE)
+    addresses = {
+        "Report": _file(place, _report_of(folder, Stage.EVALUATE)),
+        "Validation": _file(place, _report_of(folder, Stage.VALIDATE)),
+        "MLflow": mlflow_url(dict(evaluated.outputs)) if evaluated else "",
+    }
+    return Attempt(
+        run=run,
+        failed_at=failed_at,
+        said=last.summary if last else "",
+        verdict=_verdict(str(evaluated.outputs.get("verdict"))) if evaluated else None,
+        links=_there(addresses),
+    )
+
+
+def _verdict(said: str) -> Verdict | None:
+    return Verdict(said) if said in {*Verdict} else None
+
+
+def _there(addresses: Mapping[str, str]) -> list[Link]:
+    return [Link(text=text, address=there) for text, there in addresses.items() if there]
+
+
+def _result_of(run: RunFolder, stage: Stage) -> StageResult | None:
+    """How a stage ended; None where that cannot be read."""
+    try:
+        return run.result(stage)
+    except (OSError, ValueError):
+        return None
+
+
 def _report_of(run: RunFolder, stage: Stage) -> str:
     """Path of the page that a stage has left, below the workspace; empty where there is none."""
-    try:
-        return run.read(stage).report or ""
-    except (MissingInputError, OSError, ValueError):
-        return ""
+    result = _result_of(run, stage)
+    return (result.report if result else None) or ""
 
 
 def _file(place: Workspace, path: str) -> str:

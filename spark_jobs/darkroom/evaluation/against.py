@@ -27,8 +27,11 @@ def champion_checks(
     found = {one.name: one for one in comparisons if one.dimension == METRIC}
     wanted = dict.fromkeys((ACCURACY, *gate.thresholds))
     dimensions = dict.fromkeys(one.dimension for one in comparisons if one.dimension != METRIC)
+    failed = [name for name in wanted if name in found and found[name].verdict is Verdict.FAIL]
+    # Once: it is the same images that are lost to every metric.
+    blamed = dict.fromkeys(failed[:1], _where_it_loses(comparisons, gate))
     return [
-        *(_metric(name, found.get(name), version, gate) for name in wanted),
+        *(_metric(name, found.get(name), version, gate, blamed.get(name, "")) for name in wanted),
         *(
             _dimension(name, [one for one in comparisons if one.dimension == name], version, gate)
             for name in dict.fromkeys((CLASS, *dimensions))
@@ -36,7 +39,7 @@ def champion_checks(
     ]
 
 
-def _metric(name: str, one: Comparison | None, version: str, gate: GateConfig) -> Check:
+def _metric(name: str, one: Comparison | None, version: str, gate: GateConfig, more: str) -> Check:
     check, margin = f"{name}_vs_champion", gate.max_regression
     if one is None:
         return unmeasured(check, 0 - margin, f"{name} against champion {version}")
@@ -47,7 +50,7 @@ def _metric(name: str, one: Comparison | None, version: str, gate: GateConfig) -
         threshold=0 - margin,
         reason=f"{name} {one.candidate:.4f} against {one.champion:.4f} of champion {version}: "
         f"{_meaning(one, margin)} (difference {one.difference:+.4f}, {100 * gate.confidence:g} % "
-        f"interval {one.low:+.4f} to {one.high:+.4f}{_mcnemar(one)})",
+        f"interval {one.low:+.4f} to {one.high:+.4f}{_mcnemar(one)}){more}",
         low=one.low,
         high=one.high,
     )
@@ -60,6 +63,15 @@ def _meaning(one: Comparison, margin: float) -> str:
     if one.verdict is Verdict.FAIL:
         return "it is worse" + (f", by more than the {margin:g} that is tolerated" * bool(margin))
     return f"{wanted} is not shown"
+
+
+def _where_it_loses(comparisons: Sequence[Comparison], gate: GateConfig) -> str:
+    """Names the classes that lose more than is tolerated, unless their own check does."""
+    classes = [one for one in comparisons if one.dimension == CLASS]
+    lost = [one for one in classes if one.difference < -gate.max_slice_regression]
+    if not lost or _of(classes, Verdict.FAIL):
+        return ""
+    return f"; it loses in {_listed(sorted(lost, key=_loss))}"
 
 
 def _mcnemar(one: Comparison) -> str:
@@ -110,7 +122,12 @@ def _dimension(name: str, compared: Sequence[Comparison], version: str, gate: Ga
 def _of(compared: Sequence[Comparison], verdict: Verdict) -> list[Comparison]:
     """Those of a verdict, the largest loss first."""
     found = [one for one in compared if one.verdict is verdict]
-    return sorted(found, key=lambda one: (one.difference, one.name))
+    return sorted(found, key=_loss)
+
+
+def _loss(one: Comparison) -> tuple[float, str]:
+    """Orders by the loss, the largest first."""
+    return one.difference, one.name
 
 
 def _listed(compared: Sequence[Comparison]) -> str:

@@ -50,6 +50,7 @@ class ReportData:
         reliability: The candidate's calibration, and the champion's, by name.
         serving: How the candidate answers where it will be used.
         tuning: Outputs of the stage tune.
+        made: What the candidate's ``model.json`` says of how it was made.
         ingest: Outputs of the stage ingest.
         stages: Results of the run's stages before this one.
         validation_page: Address of the validation's page as seen from this one, if there is one.
@@ -67,6 +68,7 @@ class ReportData:
     reliability: Mapping[str, Reliability]
     serving: Serving | None
     tuning: Mapping[str, Any]
+    made: Mapping[str, Any]
     ingest: Mapping[str, Any]
     stages: Sequence[StageResult] = ()
     validation_page: str | None = None

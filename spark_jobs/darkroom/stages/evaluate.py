@@ -242,6 +242,7 @@ class _Judging:
             reliability=reliability,
             serving=serving,
             tuning=self.tuned,
+            made=self.model.package.metadata,
             ingest=self.run.earlier(Stage.INGEST),
             stages=[*self._stages(), _so_far(begun)],
             validation_page=self._validation_page(),

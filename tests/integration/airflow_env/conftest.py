@@ -1,27 +1,20 @@
 """A real local stack on a workspace of its own; only spark-submit is a stand-in."""
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from darkroom.contract import Workspace
-from local_stack import credentials
-from local_stack.chain import Chain
-from local_stack.client import AirflowClient
 from local_stack.layout import PROJECT, Layout
 from local_stack.ports import ANY_PORTS
+from tests.standing import START_SECONDS, Up, standing
 from tests.unit.airflow_env.conftest import PIPELINE, FakeSpark
 
-START_SECONDS = 240
 VALIDATION_PAGE = PROJECT / "tests/integration/spark_env/validation_page.py"
 APPROVALS = {
     "signs": "{approvers: [demo]}",
@@ -116,51 +109,11 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return World(folder / "workspace", pipelines, photographs, spark, environment)
 
 
-@dataclass
-class Up:
-    """A stack that runs, and a client of it."""
-
-    process: subprocess.Popen[str]
-    banner: str
-    client: AirflowClient
-    chain: Chain
-    layout: Layout
-
-    def url(self, name: str) -> str:
-        """An address that the banner names."""
-        line = next(line for line in self.banner.splitlines() if line.strip().startswith(name))
-        return line.split()[-1]
-
-
 @pytest.fixture(scope="module")
 def up(world: World) -> Iterator[Up]:
     """``make up`` for the tests of one module."""
-    started = datetime.now(UTC)
-    process = world.command("up")
-    assert process.stdout is not None
-    banner = ""
-    deadline = time.monotonic() + START_SECONDS
-    try:
-        while "Ctrl-C" not in banner:
-            assert process.poll() is None, process.stderr and process.stderr.read()
-            assert time.monotonic() < deadline
-            banner += process.stdout.readline()
-        layout = Layout(
-            workspace=Workspace(world.workspace),
-            airflow_venv=Path(sys.prefix),
-            spark_venv=Path(sys.prefix),
-            pipelines=world.pipelines,
-        )
-        url = banner.split("Airflow    ")[1].split()[0]
-        password = credentials.passwords(layout)[credentials.DEMO]
-        with AirflowClient(url, credentials.DEMO, password) as client:
-            chain = Chain(client, layout, "signs")
-            chain.wait_for_dags(started)
-            yield Up(process, banner, client, chain, layout)
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=60)
+    with standing(world.command("up"), world.workspace, world.pipelines, "signs") as stack:
+        yield stack
 
 
 @pytest.fixture(scope="module")

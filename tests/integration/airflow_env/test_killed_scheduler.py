@@ -24,9 +24,10 @@ from local_stack.environment import airflow_environment
 from local_stack.layout import Layout
 from local_stack.ports import choose_ports
 from local_stack.services import Service, prepare, services
-from tests.integration.airflow_env.conftest import START_SECONDS, Up, World
+from tests.integration.airflow_env.conftest import World
 from tests.integration.airflow_env.post import PostOffice, post_office
 from tests.integration.airflow_env.test_up_command import challenge, states, wait_for
+from tests.standing import START_SECONDS, Up
 
 pytestmark = [pytest.mark.integration, pytest.mark.long]
 

@@ -13,8 +13,10 @@ import pytest
 from local_stack import credentials
 from local_stack.chain import Chain, ChainError
 from local_stack.client import AirflowClient, ApiError
-from tests.integration.airflow_env import browser, viewing
-from tests.integration.airflow_env.conftest import Up, World
+from tests.browser import WIDTHS, browsing, look
+from tests.integration.airflow_env import viewing
+from tests.integration.airflow_env.conftest import World
+from tests.standing import Up
 from tests.unit.airflow_env.fake_spark_submit import DECISION
 
 pytestmark = pytest.mark.integration
@@ -281,15 +283,14 @@ def test_all_links_of_a_validation_lead_somewhere(up: Up) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.skipif(browser.PROGRAM is None, reason="needs Chromium")
 @pytest.mark.usefixtures("validation_pages")
 def test_the_pages_of_a_validation_fit_a_desk_and_a_phone(up: Up) -> None:
     report = f"{up.url('Reports')}/{VALIDATION}"
     (docs,) = [link for link in viewing.links_of(httpx.get(report)) if "/validations/" in link]
-    with browser.browsing() as window:
+    with browsing() as browser:
         for url, pictures in ((report, 14), (docs, 0)):
-            for width in (1280, 400):
-                seen = window.look(url, width)
+            for width in WIDTHS:
+                seen = look(browser, url, width)
                 assert (seen.overflow, seen.pictures, seen.broken) == (0, pictures, 0)
                 assert seen.loaded == []
                 assert "no pair of near-duplicates in different splits" in seen.text

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 
 from local_stack import credentials
-from tests.integration.airflow_env.conftest import Up
+from tests.standing import Up
 
 PAGE = "/darkroom/"
 BROWSER = {"Accept": "text/html"}

@@ -1,172 +1,38 @@
-"""The page of all pipelines: what it asks MLflow, what it shows, and what it never does."""
+"""The page of all pipelines: what it shows, and what it never does."""
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import json
 import re
-import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from darkroom.contract import Stage, StageResult, StageStatus, Workspace
-from darkroom_airflow.overview.local import Change, Known, Question, ledger_of
+from darkroom_airflow.overview.local import Change, Known, Question, Training, ledger_of
 from darkroom_airflow.overview.page import render
-from darkroom_airflow.overview.registry import Registered, RegistryError, Version, registered
+from darkroom_airflow.overview.registry import Registered, Version
 from darkroom_airflow.pipelines import load_pipelines
-from tests.unit.airflow_env.mlflow_stub import Stub, stub
+from tests.pages import Reader, shown
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script>"
 FIRST = Version(number="1", digest="a" * 64, verdict="PASS", run_id="t1", report="")
 
 
-@pytest.fixture
-def mlflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stub]:
-    for name in ("USERNAME", "PASSWORD", "TOKEN"):
-        monkeypatch.delenv(f"MLFLOW_TRACKING_{name}", raising=False)
-    with stub() as server:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
-        yield server
-
-
-def ask(*names: str, seconds: float = 4.0) -> dict[str, Registered]:
-    return asyncio.run(registered(names, seconds))
-
-
 def known(pipelines: Path, **changes: Any) -> Known:
     (pipeline,) = load_pipelines(pipelines).valid
     values: dict[str, Any] = {
         "config": pipeline.config,
+        "newest": (),
         "questions": (),
         "changes": (),
         "problem": None,
         "training": "/dags/signs_training",
     }
     return Known(**values | changes)
-
-
-class Reader(HTMLParser):
-    """Notes a page's tags and words."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.words: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-
-    def handle_data(self, data: str) -> None:
-        self.words += data.split()
-
-
-def shown(page: str) -> str:
-    """The page's words, on one line."""
-    return " ".join(Reader(page.partition("<body>")[2]).words)
-
-
-def test_champion_and_challenger_are_asked_for_by_their_aliases(mlflow: Stub) -> None:
-    tags = {"model_digest": "d", "verdict": "PASS", "run_id": "t1", "report": "reports/x"}
-    listed = [{"key": f"darkroom.{key}", "value": value} for key, value in tags.items()]
-    mlflow.versions["signs", "champion"] = {"version": "3", "tags": listed}
-    mlflow.versions["cats", "challenger"] = {"version": 4}
-
-    found = ask("signs", "cats")
-
-    three = Version(number="3", digest="d", verdict="PASS", run_id="t1", report="reports/x")
-    four = Version(number="4", digest="", verdict="", run_id="", report="")
-    assert found == {"signs": Registered(three, None), "cats": Registered(None, four)}
-
-
-def test_no_pipeline_is_no_question(mlflow: Stub) -> None:
-    assert ask() == {}
-    assert mlflow.seen == []
-
-
-def test_user_and_password_of_the_environment_are_used(
-    mlflow: Stub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "kim")
-    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "p:w")
-
-    ask("signs")
-
-    expected = f"Basic {base64.b64encode(b'kim:p:w').decode()}"
-    assert {headers["Authorization"] for headers in mlflow.seen} == {expected}
-
-
-def test_a_token_of_the_environment_is_used(mlflow: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t0ken")
-
-    ask("signs")
-
-    assert {headers["Authorization"] for headers in mlflow.seen} == {"Bearer t0ken"}
-
-
-@pytest.mark.parametrize(
-    ("status", "text", "line"),
-    [
-        (500, "{}", "MLflow answers 500"),
-        (200, "<html>", "what answers is not MLflow (Expecting value: line 1 column 1 (char 0))"),
-        (200, "{}", "what answers is not MLflow ('model_version')"),
-        (404, "gone", "what answers is not MLflow (Expecting value: line 1 column 1 (char 0))"),
-        (404, '{"error_code": "ENDPOINT_NOT_FOUND"}', "MLflow answers 404"),
-        (
-            401,
-            "who are you",
-            "MLflow refuses the user of MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
-        ),
-        (302, "", "MLflow answers 302"),
-    ],
-)
-def test_a_server_in_trouble_is_one_line(mlflow: Stub, status: int, text: str, line: str) -> None:
-    mlflow.status, mlflow.text = status, text
-
-    with pytest.raises(RegistryError) as caught:
-        ask("signs")
-
-    assert str(caught.value) == line
-
-
-def test_a_server_that_hangs_is_given_up(mlflow: Stub) -> None:
-    mlflow.delay = 2
-    begun = time.monotonic()
-
-    with pytest.raises(RegistryError, match=r"^MLflow did not answer within 0\.2 s$"):
-        ask(*(f"p{number}" for number in range(40)), seconds=0.2)
-
-    assert time.monotonic() - begun < 1
-
-
-def test_a_server_that_is_away_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    with stub() as gone:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", gone.url)
-
-    with pytest.raises(RegistryError, match=r"^MLflow does not answer \(ConnectError\)$"):
-        ask("signs")
-
-
-def test_an_address_that_is_none_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:port")
-
-    with pytest.raises(RegistryError, match=r"^MLflow does not answer \(InvalidURL\)$"):
-        ask("signs")
-
-
-@pytest.mark.parametrize("address", ["", "sqlite:///mlflow.db", "file:/etc"])
-def test_what_is_no_server_is_not_asked(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-
-    with pytest.raises(RegistryError, match=r"^MLFLOW_TRACKING_URI names no MLflow server$"):
-        ask("signs")
 
 
 def test_the_page_shows_roles_questions_and_ledger(
@@ -226,6 +92,93 @@ def test_the_page_shows_roles_questions_and_ledger(
     }
 
 
+def training(state: str, *failed: str) -> Training:
+    return Training(
+        run_id="t9",
+        state=state,
+        since=NOON,
+        failed=frozenset(failed),
+        link="/dags/signs_training/runs/t9",
+    )
+
+
+def leave(place: Workspace, stage: Stage, summary: str, **values: Any) -> None:
+    """Leaves what a stage of the newest run has to say."""
+    given = {"status": StageStatus.DONE, **values}
+    place.run("signs", "t9").write(StageResult(stage=stage, summary=summary, **given))
+
+
+def test_a_blocked_candidate_is_shown_with_its_reason(
+    pipelines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DARKROOM_FILES_URL", "http://files")
+    monkeypatch.setenv("DARKROOM_MLFLOW_URL", "http://mlflow")
+    place = Workspace(tmp_path)
+    (tmp_path / "reports/signs/t9").mkdir(parents=True)
+    (tmp_path / "reports/signs/t9/index.html").touch()
+    leave(place, Stage.TUNE, "chose C=1")
+    leave(
+        place,
+        Stage.EVALUATE,
+        "FAIL: it loses in stop",
+        status=StageStatus.FAILED,
+        outputs={"verdict": "FAIL", "mlflow_run_id": "m9"},
+        report="reports/signs/t9/index.html",
+    )
+
+    newest = training("failed", "evaluate")
+    page = render([known(pipelines, newest=(newest,))], {}, None, place)
+
+    said = shown(page)
+    assert (
+        "Newest training run 2026-03-01 12:00 UTC failed at evaluate , gate: FAIL "
+        "FAIL: it loses in stop Report MLflow" in said
+    )
+    assert 'class="newest FAIL"' in page
+    links = set(re.findall(r'href="([^"]+)"', page))
+    assert links >= {
+        "/dags/signs_training/runs/t9",
+        "http://files/reports/signs/t9/index.html",
+        "http://mlflow/#/runs/m9",
+    }
+
+
+@pytest.mark.parametrize(
+    ("newest", "line"),
+    [
+        (training("queued"), "queued"),
+        (training("running"), "running chose C=1"),
+        (training("success"), "success chose C=1"),
+        (training("failed"), "failed chose C=1"),
+        (training("failed", "featurize"), "failed at featurize"),
+        (training("failed", "validate", "backbones"), "failed at validate too few"),
+    ],
+)
+def test_the_newest_training_says_how_far_it_is(
+    newest: Training, line: str, pipelines: Path, tmp_path: Path
+) -> None:
+    place = Workspace(tmp_path)
+    if newest.state != "queued":
+        leave(place, Stage.VALIDATE, "too few")
+        leave(place, Stage.TUNE, "chose C=1")
+
+    said = shown(render([known(pipelines, newest=(newest,))], {}, None, place))
+
+    assert f"12:00 UTC {line} Changes of the champion" in said
+
+
+def test_a_result_that_cannot_be_read_is_left_out(pipelines: Path, tmp_path: Path) -> None:
+    place = Workspace(tmp_path)
+    file = place.run("signs", "t9").result_file(Stage.EVALUATE)
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+
+    newest = training("failed", "evaluate")
+    said = shown(render([known(pipelines, newest=(newest,))], {}, None, place))
+
+    assert "12:00 UTC failed at evaluate Changes" in said
+
+
 def test_without_the_registry_the_rest_is_shown(pipelines: Path, tmp_path: Path) -> None:
     change = Change(
         at=NOON, action="rollback", from_version="2", to_version="1", who="kim", why="worse"
@@ -276,16 +229,19 @@ def test_hostile_texts_are_shown_as_they_are_written(pipelines: Path, tmp_path: 
         at=NOON, action=HOSTILE, from_version=HOSTILE, to_version=HOSTILE, who=HOSTILE, why=HOSTILE
     )
     question = Question(subject=HOSTILE, since=NOON, link="/x", assigned=(HOSTILE,))
+    place = Workspace(tmp_path)
+    leave(place, Stage.EVALUATE, HOSTILE, outputs={"verdict": HOSTILE}, report=HOSTILE)
+    newest = training("failed", "evaluate")
 
     page = render(
-        [known(pipelines, questions=(question,), changes=(change,), problem=None)],
+        [known(pipelines, newest=(newest,), questions=(question,), changes=(change,))],
         {"signs": Registered(version, version)},
         HOSTILE,
-        Workspace(tmp_path),
+        place,
     )
 
     assert "<script" not in page
-    assert page.count("&lt;script&gt;") >= 8
+    assert page.count("&lt;script&gt;") >= 9
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,14 +18,18 @@ from airflow.models import import_all_models
 from airflow.models.base import Base
 from airflow.models.dag import DagModel
 from airflow.models.dagbundle import DagBundleModel
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
 from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState
 from fastapi.testclient import TestClient
+from sqlalchemy import insert
 
 from darkroom_airflow.overview.app import application
 from darkroom_airflow.plugin import overview_entry
 from tests.unit.airflow_env.conftest import PIPELINE
 from tests.unit.airflow_env.mlflow_stub import Stub, stub
-from tests.unit.airflow_env.partial_auth import READERS
+from tests.unit.airflow_env.partial_auth import NO_RUNS, READERS
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +47,27 @@ def database() -> Iterator[None]:
             session.add(dag)
     yield
     Base.metadata.drop_all(settings.engine)
+
+
+@pytest.fixture(scope="module")
+def runs(database: None) -> None:
+    """Three runs of one training DAG; the second has failed, the newest goes on."""
+    with create_session() as session:
+        states = (DagRunState.SUCCESS, DagRunState.FAILED, DagRunState.RUNNING)
+        for day, state in enumerate(states, start=1):
+            run = DagRun(
+                dag_id="signs_training",
+                run_id=f"run+{day}",
+                run_after=datetime(2026, 3, day, tzinfo=UTC),
+                run_type="manual",
+                state=state,
+            )
+            session.add(run)
+        session.flush()
+        for task, ended in (("tune", "success"), ("evaluate", "failed")):
+            values = {"task_id": task, "state": ended, "pool": "default_pool", "id": uuid.uuid4()}
+            of_run = {"dag_id": "signs_training", "run_id": "run+2"}
+            session.execute(insert(TaskInstance).values(**values, **of_run))
 
 
 @pytest.fixture
@@ -87,6 +114,25 @@ def test_a_pipeline_is_shown_to_who_may_read_its_dag(client: TestClient, user: s
     shown = {name for name in ("signs", "cats") if f">{name}</a>" in page.text}
     assert shown == {READERS[user]} & {"signs", "cats"}
     assert ("version 3</span>" in page.text) == (user == "kim")
+
+
+@pytest.mark.parametrize("user", [NO_RUNS, "kim"])
+def test_the_newest_training_is_shown_to_who_may_see_runs(
+    runs: None, client: TestClient, user: str
+) -> None:
+    sign_in(client, user)
+
+    page = client.get("/").text
+
+    assert ">signs</a>" in page
+    seen = {
+        "<b>failed at evaluate</b>" in page,
+        'href="/dags/signs_training/runs/run%2B2"' in page,
+        "<b>running</b>" in page,
+        "2026-03-02 00:00 UTC" in page,
+    }
+    assert seen == {user == "kim"}
+    assert "2026-03-01" not in page
 
 
 def test_the_registry_is_asked_about_nothing_that_is_not_shown(

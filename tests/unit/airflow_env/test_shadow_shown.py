@@ -12,9 +12,10 @@ from darkroom_airflow.operators.question import request_text
 from darkroom_airflow.overview.page import render
 from darkroom_airflow.overview.registry import Registered, Version
 from darkroom_airflow.shadow import shadow_of
+from tests.pages import shown
 from tests.unit.airflow_env.airflow_world import World, outside_airflow
 from tests.unit.airflow_env.test_approval import MODEL, Asked, asking
-from tests.unit.airflow_env.test_overview import FIRST, known, shown
+from tests.unit.airflow_env.test_overview import FIRST, known
 
 COMPARED = ShadowComparison(
     champion="2",

@@ -6,12 +6,11 @@ import math
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from darkroom.contract import Check, Comparison, GateDecision, Verdict
 from darkroom.evaluation.gate import Rival
-from darkroom.evaluation.serving import Loaded, golden_places, largest_gap
+from darkroom.evaluation.serving import Loaded
 from tests.unit.spark_env.judged import ANSWERS, GATE, judge
 
 
@@ -252,6 +251,19 @@ def test_classes_that_got_worse_are_named_the_worst_first() -> None:
     )
 
 
+def test_a_failed_metric_names_the_classes_that_it_loses_in_unless_they_fail() -> None:
+    changed = (
+        compared("metric", "accuracy", Verdict.FAIL),
+        compared("metric", "macro_f1", Verdict.FAIL, only_candidate=None, only_champion=None),
+        compared("class", "yield", Verdict.INCONCLUSIVE, difference=-0.3),
+    )
+    accuracy, macro_f1 = (one.reason for one in against(*changed).checks[5:7])
+    assert accuracy.endswith("; it loses in yield (-0.300, 24 images)")
+    assert macro_f1.endswith("-0.1200 to +0.0100)")
+    failed = against(*changed, compared("class", "yield", Verdict.FAIL)).checks[5]
+    assert failed.reason.endswith("McNemar p = 0.013)")
+
+
 def test_what_is_not_shown_says_how_many_images_it_would_take() -> None:
     decision = against(
         compared("class", "stop", Verdict.INCONCLUSIVE, difference=-0.01, images=72),
@@ -368,22 +380,3 @@ def test_the_same_numbers_give_the_same_digest() -> None:
     assert judge().digest == judge().digest
     assert judge().digest != judge(images=202).digest
     assert against().digest != against(compared("class", "stop", Verdict.PASS)).digest
-
-
-def test_golden_images_are_of_every_class() -> None:
-    assert golden_places(list("aaabbc"), most=4) == [0, 3, 5, 1]
-    assert golden_places([]) == []
-
-
-def test_a_gap_is_the_largest_difference_and_a_missing_answer_none() -> None:
-    stored = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
-    assert largest_gap([[0.9, 0.1], [0.25, 0.75]], stored) == pytest.approx(0.05)
-    wrong: list[tuple[list[Any], str]] = [
-        ([[0.9, 0.1]], "1 answers to 2 images"),
-        ([[0.9, 0.1], None], "an image was answered with none of 2 probabilities"),
-        ([[0.9], [0.2, 0.8]], "an image was answered with 1 of 2 probabilities"),
-        ([[0.9, math.nan], [0.2, 0.8]], "an answer is not a number"),
-    ]
-    for answers, text in wrong:
-        with pytest.raises(ValueError, match=f"^{text}$"):
-            largest_gap(answers, stored)

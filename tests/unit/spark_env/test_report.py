@@ -92,6 +92,7 @@ def report(
             "trials": [TRIAL, BEST],
             "failed_trials": [{**TRIAL, "error": "fold 1: MemoryError"}],
         },
+        made={"git_commit": "c0ffee-dirty", "lock_digest": "d1ce"},
         ingest={
             "images_snapshot": 11,
             "splits_snapshot": 22,
@@ -196,7 +197,14 @@ def test_the_page_has_the_verdict_its_reasons_and_every_part() -> None:
     assert f"the {ESCAPED} as before</th><td>1 bits</td><td>no</td>" in data
     origin = section(page, "Where it comes from")
     assert "8.5 s in a new process, up to 812 MB" in origin
+    assert "commit <code>c0ffee-dirty</code>" in origin
+    assert "lock <code>d1ce</code>" in origin
     assert '<th scope="row">validate</th><td class="number">23.2</td>' in origin
+
+
+def test_a_model_of_an_earlier_release_does_not_say_its_code() -> None:
+    page = render(replace(report(), made={}))
+    assert "commit <code>unknown</code>" in section(page, "Where it comes from")
 
 
 def test_of_a_loss_the_lower_mean_comes_first() -> None:
