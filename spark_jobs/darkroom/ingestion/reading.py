@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -137,11 +138,28 @@ def read_and_audit(files: DataFrame, audit: Audit, folder: Path) -> Audited:
     folder.mkdir(parents=True, exist_ok=True)
     work = _auditor(audit, tuple(schema.fieldNames()), str(folder))
     # A task that is repeated leaves a file that nobody names.
-    rows: list[Any] = files.mapInArrow(work, f"{_WRITTEN} string").collect()
+    rows: list[Any] = _without_maps(files).mapInArrow(work, f"{_WRITTEN} string").collect()
     written = [row[0] for row in rows]
     if not written:
         return Audited(files.sparkSession.createDataFrame([], schema), ())
     return Audited(files.sparkSession.read.schema(schema).parquet(*written), written)
+
+
+def _without_maps(files: DataFrame) -> DataFrame:
+    """Metadata as JSON: to hand over null maps, Spark counts a batch's rows for each of them."""
+    from pyspark.sql import functions as f
+
+    return files.withColumn(c.METADATA, f.to_json(c.METADATA, {"ignoreNullFields": "false"}))
+
+
+def _with_maps(batch: pa.RecordBatch) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    place = batch.schema.get_field_index(c.METADATA)
+    texts = batch.column(place).to_pylist()
+    maps = [None if text is None else list(json.loads(text).items()) for text in texts]
+    kind = pa.map_(pa.string(), pa.string())
+    return batch.set_column(place, pa.field(c.METADATA, kind), pa.array(maps, kind))
 
 
 def _auditor(
@@ -156,7 +174,7 @@ def _auditor(
         writer: pq.ParquetWriter | None = None
         try:
             for batch in batches:
-                audited = _audit_batch(audit, batch, staged, columns)
+                audited = _audit_batch(audit, _with_maps(batch), staged, columns)
                 writer = writer or pq.ParquetWriter(file, audited.schema)
                 writer.write_batch(audited)
         finally:
