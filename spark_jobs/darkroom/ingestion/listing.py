@@ -190,7 +190,7 @@ def _schema() -> pa.Schema:
 
 
 def _identity(file: Found) -> bytes:
-    words = sorted((file.metadata or {}).items())
+    words = sorted(file.metadata.items()) if file.metadata else []
     return f"{file.path}\0{file.label}\0{file.length}\0{file.modified_us}\0{words}\n".encode()
 
 

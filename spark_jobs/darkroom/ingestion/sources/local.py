@@ -23,6 +23,7 @@ class LocalPlace:
 
     def __init__(self, path: str) -> None:
         self._root = str(PROJECT_ROOT / Path(path).expanduser())
+        self._prefix = os.path.join(self._root, "")
 
     @property
     def root(self) -> str:
@@ -48,7 +49,7 @@ class LocalPlace:
 
     def location(self, path: str) -> str:
         """The absolute path."""
-        return os.path.join(self._root, path)
+        return self._prefix + path
 
     def resolve(self, path: str) -> Resolved:
         """Follows a manifest's path, every link included."""
@@ -94,6 +95,8 @@ class LocalPlace:
 
 
 def _check_name(path: str, root: str) -> None:
+    if path.isascii():
+        return
     try:
         path.encode()
     except UnicodeEncodeError:
