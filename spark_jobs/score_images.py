@@ -9,6 +9,7 @@ if __name__ == "__main__":
         stage=Stage.SCORE,
         work=score.score,
         inputs=score.inputs,
+        nothing_to_do=score.nothing_to_do,
         still_there=score.still_there,
         defaults=score.OPTIONS,
     ).main()

@@ -80,10 +80,9 @@ class Pipeline:
         return _schedule(scoring.schedule, [self.deployed] if scoring.after_deploy else [])
 
     @property
-    def monitoring_schedule(self) -> CronTriggerTimetable | None:
+    def monitoring_schedule(self) -> Any:
         """When drift is looked for: by the clock, or by a person alone."""
-        cron = self.config.monitoring.schedule
-        return CronTriggerTimetable(cron, timezone="UTC") if cron else None
+        return _schedule(self.config.monitoring.schedule, [])
 
     @property
     def watch(self) -> CronTriggerTimetable | None:
@@ -162,10 +161,8 @@ def read_pipeline(file: Path) -> PipelineConfig:
         remedy = f"must be the file's name: write {file.stem}, or rename the file"
         raise ConfigError("name", config.name, remedy)
     _check_cron("schedule", config.schedule)
-    _check_cron("monitoring.schedule", config.monitoring.schedule)
-    _check_cron("watch.schedule", config.watch.schedule)
-    _check_cron("maintenance.schedule", config.maintenance.schedule)
-    _check_cron("scoring.schedule", config.scoring.schedule)
+    for group in ("monitoring", "watch", "maintenance", "scoring"):
+        _check_cron(f"{group}.schedule", getattr(config, group).schedule)
     # For what it refuses.
     make_notifiers(config.approval.notifiers)
     return config

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from darkroom_airflow.operators.stage import SUMMARY, StageOperator
+from darkroom_airflow.operators.stage import SkippedStageOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -17,19 +17,14 @@ _JUDGED: Final = ("model_digest", "window_number")
 """What tells one alarm from another."""
 
 
-class MonitorOperator(StageOperator):
+class MonitorOperator(SkippedStageOperator):
     """Runs the stage ``monitor``; a run that judged no window is skipped, with the reason.
 
     Raises:
         AirflowSkipException: No model is deployed, nothing is scored, or no window is new.
     """
 
-    def execute(self, context: Context) -> dict[str, Any]:  # type: ignore[override]
-        """Runs the stage."""
-        result = super().execute(context)
-        if not result["outputs"]["judged"] or result["status"] == "unchanged":
-            raise AirflowSkipException(result[SUMMARY])
-        return result
+    counted = "judged"
 
 
 class DriftAlarmOperator(BaseOperator):

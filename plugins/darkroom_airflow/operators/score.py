@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
-
-from airflow.sdk.exceptions import AirflowSkipException
-
-from darkroom_airflow.operators.stage import SUMMARY, StageOperator
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
+from darkroom_airflow.operators.stage import SkippedStageOperator
 
 
-class ScoreOperator(StageOperator):
+class ScoreOperator(SkippedStageOperator):
     """Runs the stage ``score``; a run that scored nothing is skipped, with the reason.
-
-    Attributes:
-        counted: The output that is 0 where there was nothing to do.
 
     Raises:
         AirflowSkipException: No image was without prediction, or no model is deployed.
     """
 
-    counted: ClassVar[str] = "scored"
-
-    def execute(self, context: Context) -> dict[str, Any]:  # type: ignore[override]
-        """Runs the stage."""
-        result = super().execute(context)
-        if not result["outputs"][self.counted] or result["status"] == "unchanged":
-            raise AirflowSkipException(result[SUMMARY])
-        return result
+    counted = "scored"
 
 
-class ShadowOperator(ScoreOperator):
+class ShadowOperator(SkippedStageOperator):
     """Runs the stage ``shadow``; a run that compared nothing new is skipped, with the reason.
 
     Raises:

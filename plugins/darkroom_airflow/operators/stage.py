@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from darkroom.contract import RunFolder, Stage, StageResult, StageStatus
 from darkroom_airflow.forms import stage_arguments
@@ -123,3 +123,23 @@ def _failure(stage: Stage, result: StageResult | None, crash: Exception | None) 
         )
     kind = AirflowFailException if result.permanent else AirflowException
     return kind(result.summary)
+
+
+class SkippedStageOperator(StageOperator):
+    """Runs a stage; a run in which there was nothing to do is skipped, with the reason.
+
+    Attributes:
+        counted: The output that is 0 then.
+
+    Raises:
+        AirflowSkipException: It is 0, or the result is an earlier one.
+    """
+
+    counted: ClassVar[str]
+
+    def execute(self, context: Context) -> dict[str, Any]:  # type: ignore[override]
+        """Runs the stage."""
+        result = super().execute(context)
+        if not result["outputs"][self.counted] or result["status"] == "unchanged":
+            raise AirflowSkipException(result[SUMMARY])
+        return result

@@ -65,6 +65,18 @@ class Lake:
         found = self.find(namespace, table)
         return current_id(found) if found else None
 
+    def snapshot_at(self, namespace: str, table: str, moment: dt.datetime) -> int | None:
+        """Id of the snapshot that was the table's current one then, or None while there was none.
+
+        Args:
+            namespace: The pipeline's name.
+            table: The table.
+            moment: With a time zone.
+        """
+        found = self.find(namespace, table)
+        then = found.snapshot_as_of_timestamp(int(moment.timestamp() * 1000)) if found else None
+        return then.snapshot_id if then else None
+
     def has_snapshot(self, namespace: str, table: str, snapshot_id: int) -> bool:
         """Whether a snapshot exists and can still be read."""
         found = self.find(namespace, table)

@@ -14,7 +14,7 @@ from darkroom.contract import PipelineConfig, Workspace
 from darkroom.contract import columns as c
 from darkroom.lake import Lake
 from darkroom.lake.history import first_commits
-from darkroom.ml.engines import Engine, prepare, ship
+from darkroom.ml.engines import Engine, PreparedModel, prepare, ship
 from darkroom.ml.inference import predict_images
 from darkroom.monitoring.sampling import MOST_IMAGES, MOST_VECTORS, TRUTH, Sample, sample_of
 from darkroom.monitoring.signals import Files
@@ -156,12 +156,8 @@ class Reader:
         """The model's answers for images that have no prediction of it."""
         labels = self.deployment.card(self.workspace).labels
         prepared = prepare(checked_file(self.workspace, self.deployment), self.workspace.engines)
-        scores = predict_images(
-            self._encoded(ids), ship(self.spark, prepared), image_col=c.IMAGE, output_col=c.VECTOR
-        )
-        found = {row[c.IMAGE_ID]: row[c.VECTOR] for row in scores.collect()}
         answers = {}
-        for image_id, probabilities in found.items():
+        for image_id, probabilities in self._predicted(ids, prepared).items():
             if probabilities is not None:
                 best = int(np.argmax(probabilities))
                 answers[image_id] = {c.LABEL: labels[best], c.PROBABILITY: probabilities[best]}
@@ -186,12 +182,16 @@ class Reader:
         if missing:
             engine = Engine(self.config.features.engine)
             file = backbone.model_file(self.workspace.models)
-            prepared = ship(self.spark, prepare(file, self.workspace.engines, engine))
-            made = predict_images(
-                self._encoded(missing), prepared, image_col=c.IMAGE, output_col=c.VECTOR
-            )
-            known |= {row[c.IMAGE_ID]: row[c.VECTOR] for row in made.collect()}
+            known |= self._predicted(missing, prepare(file, self.workspace.engines, engine))
         return {image_id: vector for image_id, vector in known.items() if vector is not None}
+
+    def _predicted(self, ids: Sequence[str], prepared: PreparedModel) -> dict[str, Any]:
+        """What a network answers for images, by their ids; None for those it cannot be given."""
+        shipped = ship(self.spark, prepared)
+        made = predict_images(
+            self._encoded(ids), shipped, image_col=c.IMAGE, output_col=c.VECTOR
+        ).collect()
+        return {row[c.IMAGE_ID]: row[c.VECTOR] for row in made}
 
     def _encoded(self, ids: Sequence[str]) -> DataFrame:
         """image_id and image, on every core."""

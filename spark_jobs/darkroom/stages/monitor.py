@@ -78,14 +78,13 @@ def inputs(config: PipelineConfig, workspace: Workspace, run: StageRun) -> Mappi
     labels = fingerprint(settings.labels) if settings.labels else ""
     if labels is None:
         return None
-    until, predictions = _until(run), lake.find(config.name, c.PREDICTIONS)
-    scored = predictions and predictions.snapshot_as_of_timestamp(int(until.timestamp() * 1000))
+    until = _until(run)
     return {
         "version": deployment.model_version,
         "model_digest": deployment.model_digest,
         "images_snapshot": lake.snapshot(config.name, c.IMAGES),
         "rejected_snapshot": lake.snapshot(config.name, c.REJECTED_IMAGES),
-        "predictions_snapshot": scored.snapshot_id if scored else None,
+        "predictions_snapshot": lake.snapshot_at(config.name, c.PREDICTIONS, until),
         "window": number_at(until, settings.span),
         "unfinished": flag_of(run, "unfinished"),
         "settings": {**asdict(settings), "schedule": None, "labels": labels},

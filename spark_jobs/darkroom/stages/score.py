@@ -30,6 +30,14 @@ OPTIONS: Final = {"backfill": "false", "until": NOW}
 again, and the moment (`NOW`, or ISO 8601 with a time zone) whose images are scored."""
 
 
+def nothing_to_do(
+    config: PipelineConfig, workspace: Workspace, run: StageRun
+) -> StageResult | None:
+    """That no model is deployed; None where one is."""
+    del run
+    return None if config.function in deployed(Lake(workspace)) else _nothing_deployed(config)
+
+
 def inputs(config: PipelineConfig, workspace: Workspace, run: StageRun) -> Mapping[str, Any] | None:
     """What the predictions depend on: which images, which model; None while none is deployed."""
     lake = Lake(workspace)
@@ -173,6 +181,4 @@ def _eligible_snapshot(lake: Lake, config: PipelineConfig, run: StageRun) -> int
     moment = moment_of(run, "until")
     if moment is None:
         return lake.snapshot(config.name, c.IMAGES)
-    table = lake.find(config.name, c.IMAGES)
-    found = table.snapshot_as_of_timestamp(int(moment.timestamp() * 1000)) if table else None
-    return found.snapshot_id if found else None
+    return lake.snapshot_at(config.name, c.IMAGES, moment)
