@@ -54,7 +54,7 @@ from darkroom.tuning.search import Found, Trial, best_of, check_heads, search
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-TUNING_VERSION: Final = "4"
+TUNING_VERSION: Final = "5"
 """Part of the inputs: raise it when a change of the code changes the resulting model."""
 
 PARITY_IMAGES: Final = 100

@@ -31,7 +31,12 @@ from darkroom.validation.pictures import (
     show_rejected,
 )
 from darkroom.validation.suites import DRIFT, Severity, suite_of
-from darkroom.validation.validator import Checked, Metadata, validate_facts
+from darkroom.validation.validator import (
+    Checked,
+    Metadata,
+    import_expectations_meanwhile,
+    validate_facts,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -87,6 +92,7 @@ def validate(
         ConfigError: The file of expectations, or an entry of it, is wrong.
         MissingInputError: The run has no ingestion.
     """
+    import_expectations_meanwhile()
     data = _Data(spark, config, workspace, run)
     suite = suite_of(config)
     accepted = _accepted(workspace, config)

@@ -23,10 +23,17 @@ class Fit(NamedTuple):
     Attributes:
         point: Which, and how.
         fold: The fold to leave out.
+        until: The epoch after which a network stops for now; 0: that of the point.
     """
 
     point: Point
     fold: int
+    until: int = 0
+
+    @property
+    def epochs(self) -> int:
+        """How many a network has, at most."""
+        return self.until or self.point.epochs
 
 
 Results = dict[Fit, FitResult]
@@ -48,13 +55,14 @@ class Kept:
     config: TuningConfig
     way: str
 
-    def key(self, point: Point, fold: int | None) -> str:
+    def key(self, point: Point, fold: int | None, until: int = 0) -> str:
         """Key of a fit; without a fold, of the one on all rows."""
         return content_key(
             rows=self.rows.identity,
             way=self.way,
             point=point._asdict(),
             fold=fold,
+            until=until,
             max_iterations=self.config.max_iterations,
             seed=self.config.seed,
         )

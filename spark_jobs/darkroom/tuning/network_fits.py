@@ -49,7 +49,8 @@ class NetworkFits:
         """
         own = config.fine_tune or FineTuneConfig()
         self._patience, self._halving = own.patience, own.halving
-        self.kept = self._stored = Kept(store, rows, config, f"networks, patience {own.patience}")
+        way = f"networks, cosine decay, patience {own.patience}"
+        self.kept = self._stored = Kept(store, rows, config, way)
         self._rung: list[Fit] = []
         self._halved: Results = {}
         if own.halving is not None:
@@ -72,7 +73,7 @@ class NetworkFits:
         self._halved.update(results)
         self._rung.clear()
         for fit in fits:
-            self._stored.store.checkpoint(self._checkpoint_key(fit)).unlink(missing_ok=True)
+            self._stored.store.checkpoint(self._stored.key(*fit)).unlink(missing_ok=True)
         return results
 
     def _run_halved(self, fits: Sequence[Fit], halving: HalvingConfig) -> Results:
@@ -80,7 +81,7 @@ class NetworkFits:
         points = list(dict.fromkeys(fit.point for fit in fits))
         folds = range(self._config.folds)
         for rung in rungs(halving, max(point.epochs for point in points)):
-            results |= self._train_until(rung, points)
+            results |= self._train_until(points, rung)
             so_far = {point: [results[Fit(point, fold)] for fold in folds] for point in points}
             best = survivors(points, so_far, self._config.metric, halving.factor)
             log.info(
@@ -91,27 +92,22 @@ class NetworkFits:
                 rung,
             )
             points = best
-        return results | self._train_until(None, points)
+        return results | self._train_until(points)
 
-    def _train_until(self, rung: int | None, points: Sequence[Point]) -> Results:
-        """Trains to so many epochs, or to all: as points that have no more."""
-        results: Results = {}
-        short = {
-            point: point._replace(epochs=min(rung or point.epochs, point.epochs))
-            for point in points
-        }
+    def _train_until(self, points: Sequence[Point], rung: int = 0) -> Results:
+        """Trains to so many epochs, or to all."""
         folds = range(self._config.folds)
-        fits = [Fit(point, fold) for point in dict.fromkeys(short.values()) for fold in folds]
+        fits = [
+            Fit(point, fold, rung if rung < point.epochs else 0)
+            for point in points
+            for fold in folds
+        ]
         self._rung[:] = fits
         self._stored.forget_failures(fits)
         known = self._stored.results(fits)
         missing = [fit for fit in fits if fit not in known]
         known |= self._train(missing) if missing else {}
-        for point, shorter in short.items():
-            for fold in folds:
-                stopped = shorter.epochs < point.epochs
-                results[Fit(point, fold)] = replace(known[Fit(shorter, fold)], stopped=stopped)
-        return results
+        return {fit._replace(until=0): replace(known[fit], stopped=bool(fit.until)) for fit in fits}
 
     def _train(self, fits: Sequence[Fit]) -> Results:
         trained = self._trainings.train([self._of_fold(fit) for fit in fits])
@@ -126,7 +122,7 @@ class NetworkFits:
         folds = [Fit(point, fold) for fold in range(self._config.folds)]
         results = self._stored.results(folds) | self._halved
         epochs = round(statistics.fmean(results[fit].epochs for fit in folds))
-        key, store = self._stored.key(point._replace(epochs=epochs), None), self._stored.store
+        key, store = self._stored.key(point, None, epochs), self._stored.store
         file = store.network(key)
         if not file.exists():
             recipe = self._recipe(point, epochs, store.checkpoint(key))
@@ -155,8 +151,8 @@ class NetworkFits:
 
     def _of_fold(self, fit: Fit) -> Recipe:
         key, store = self._stored.key(*fit), self._stored.store
-        checkpoint = store.checkpoint(self._checkpoint_key(fit))
-        whole = self._recipe(fit.point, fit.point.epochs, checkpoint)
+        checkpoint = store.checkpoint(self._stored.key(fit.point, fit.fold))
+        whole = self._recipe(fit.point, fit.epochs, checkpoint)
         stopping = {
             "monitor": "val_loss",
             "patience": self._patience,
@@ -179,12 +175,12 @@ class NetworkFits:
             )
         return self._networks[last_layers]
 
-    def _checkpoint_key(self, fit: Fit) -> str:
-        """The same for all numbers of epochs: a training goes on to the larger."""
-        return self._stored.key(fit.point._replace(epochs=0), fit.fold)
-
     def _recipe(self, point: Point, epochs: int, checkpoint: Path) -> Recipe:
-        """How a network is trained on all rows."""
+        """How a network is trained on all rows.
+
+        Its learning rate falls over all epochs of the point, wherever it stops: what goes on from
+        a checkpoint, and the refit, are the training that was compared with others.
+        """
         classes, seed = len(self._rows.labels), self._config.seed
         head = HeadFit(
             classes=classes,
@@ -206,6 +202,7 @@ class NetworkFits:
             fit=FitParams(batch_size=point.batch_size, epochs=epochs, seed=seed),
             engine=None,
             start=functools.partial(set_first_head, head),
+            decay_epochs=point.epochs,
             checkpoint=checkpoint,
         )
 
@@ -231,7 +228,7 @@ class _Halved(Kept):
         rung = list(self.rung)
         if not rung:
             return ""
-        done, epochs = len(super().results(rung)), max(fit.point.epochs for fit in rung)
+        done, epochs = len(super().results(rung)), max(fit.epochs for fit in rung)
         trials = len({fit.point for fit in rung})
         return f"{done} of {len(rung)} fits of {trials} trials have come to epoch {epochs}"
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from string import Template
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
 from darkroom.contract import ConfigError
@@ -73,6 +75,11 @@ class Outcome:
     def unmet(self, severity: Severity) -> list[Checked]:
         """The expectations of a severity that were not met."""
         return [one for one in self.checked if not one.met and one.severity is severity]
+
+
+def import_expectations_meanwhile() -> None:
+    """Starts to import Great Expectations, which takes seconds, while Spark works."""
+    Thread(target=import_module, args=("great_expectations",), name="import-expectations").start()
 
 
 def validate_facts(

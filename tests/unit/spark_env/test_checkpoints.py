@@ -87,7 +87,7 @@ class Diary:
             raise Killed
 
 
-def trial(diary: Diary, **fit: Any) -> Trial:
+def trial(diary: Diary, decay_epochs: int | None = None, **fit: Any) -> Trial:
     return Trial(
         ModelSource(function=diary.network, shown="network"),
         KerasObject("adam", {"learning_rate": 0.05}),
@@ -96,6 +96,7 @@ def trial(diary: Diary, **fit: Any) -> Trial:
         classes=2,
         hold_out=1,
         judge=lambda truths, found: {"right": float((found.argmax(1) == truths).mean())},
+        decay_epochs=decay_epochs,
     )
 
 
@@ -110,7 +111,7 @@ SLOWER = KerasObject("ReduceLROnPlateau", {"monitor": "loss", "patience": 1, "mi
 
 
 def test_a_training_goes_on_at_the_epoch_after_the_last(rows: TrainingRows, tmp_path: Path) -> None:
-    fit = {"epochs": 9, "early_stopping": PATIENT, "callbacks": (SLOWER,)}
+    fit: dict[str, Any] = {"epochs": 9, "early_stopping": PATIENT, "callbacks": (SLOWER,)}
     straight, killed = Diary(), Diary(killed_in=2)
     whole = train(trial(straight, **fit), rows, tmp_path / "whole.keras", 1)
     # The best epoch was before it was killed, and its weights are those that have to come out.
@@ -135,16 +136,18 @@ def timeless(fitted: Fitted) -> Any:
 
 
 @pytest.mark.long
-@pytest.mark.long
-def test_more_epochs_cost_only_themselves(rows: TrainingRows, tmp_path: Path) -> None:
+@pytest.mark.parametrize("decay", [None, 5])
+def test_more_epochs_cost_only_themselves(
+    rows: TrainingRows, tmp_path: Path, decay: int | None
+) -> None:
     diary = Diary()
-    few = train(trial(diary, epochs=2), rows, None, 1, tmp_path / "one.npz")
-    more = train(trial(diary, epochs=5), rows, None, 1, tmp_path / "one.npz")
+    few = train(trial(diary, decay, epochs=2), rows, None, 1, tmp_path / "one.npz")
+    more = train(trial(diary, decay, epochs=5), rows, None, 1, tmp_path / "one.npz")
     assert diary.begun == [0, 2]
-    assert timeless(more) == timeless(train(trial(Diary(), epochs=5), rows, None, 1))
+    assert timeless(more) == timeless(train(trial(Diary(), decay, epochs=5), rows, None, 1))
     assert more.history["loss"][:2] == few.history["loss"]
     # What has gone too far already is of no use to whoever wants less.
-    again = train(trial(diary, epochs=2), rows, None, 1, tmp_path / "one.npz")
+    again = train(trial(diary, decay, epochs=2), rows, None, 1, tmp_path / "one.npz")
     assert diary.begun == [0, 2, 0]
     assert timeless(again) == timeless(few)
 

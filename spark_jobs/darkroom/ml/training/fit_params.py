@@ -145,6 +145,21 @@ def parse_optimizer(value: object) -> KerasObject:
     return _keras_object(OPTIMIZER_FIELD, value, "optimizer", OPTIMIZERS, {})
 
 
+def decayed(optimizer: KerasObject, steps: int) -> KerasObject:
+    """The optimizer with a learning rate that falls to 0 along half a cosine.
+
+    Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (2017), without
+    the restarts.
+
+    Args:
+        optimizer: Has a ``learning_rate``, a number.
+        steps: Number of batches until it is 0.
+    """
+    start = {"initial_learning_rate": optimizer.config["learning_rate"], "decay_steps": steps}
+    rate = {"class_name": "CosineDecay", "config": start}
+    return KerasObject(optimizer.name, {**optimizer.config, "learning_rate": rate})
+
+
 def parse_loss(value: object) -> KerasObject:
     """Reads ``kerasLoss``.
 

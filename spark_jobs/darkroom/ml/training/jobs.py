@@ -61,6 +61,7 @@ class Recipe:
         hold_out: The fold to validate on; None for what ``fit`` says.
         judge: Scores the trained network on what is held out, in the task.
         start: Gives the network its first weights, in the task.
+        decay_epochs: Epochs in which the learning rate falls to 0; None: it stays as it is.
         report: Is told the outcome, in the task.
         checkpoint: File that outlives this process, to go on from; it stays for the caller to
             remove. None: one that only this process knows.
@@ -82,6 +83,7 @@ class Recipe:
     hold_out: int | None = None
     judge: Judge | None = None
     start: Start | None = None
+    decay_epochs: int | None = None
     report: Report | None = None
     checkpoint: Path | None = None
     keep: bool = True
@@ -172,6 +174,7 @@ class Trainings:
             hold_out=recipe.hold_out,
             judge=recipe.judge,
             start=recipe.start,
+            decay_epochs=recipe.decay_epochs,
         )
 
     def _rows(self, recipe: Recipe, found: Classes, shape: tuple[int, int, int]) -> TrainingRows:

@@ -25,6 +25,7 @@ from darkroom.ml.training.fit_params import (
     SPARSE_LOSS,
     FitParams,
     KerasObject,
+    decayed,
 )
 from darkroom.ml.training.rows import Batch, Part, TrainingRows, dataset
 
@@ -96,6 +97,7 @@ class Trial:
         hold_out: The fold to validate on and not to train on; None for ``fit.validation_split``.
         judge: Scores the trained network on the rows held out, or None.
         start: Gives the network its first weights, or None.
+        decay_epochs: Epochs in which the learning rate falls to 0; None: it stays as it is.
     """
 
     source: ModelSource
@@ -107,6 +109,7 @@ class Trial:
     hold_out: int | None = None
     judge: Judge | None = None
     start: Start | None = None
+    decay_epochs: int | None = None
 
     def parts(self, rows: TrainingRows) -> tuple[Part, Part]:
         """What to train on, and what to hold out.
@@ -205,14 +208,18 @@ def train(
     model = trial.source.build(fit.seed)
     # Some weights, and all of dropout, are drawn after the network is made.
     keras.utils.set_random_seed(fit.seed)
+    training, held_out = trial.parts(rows)
+    optimizer = trial.optimizer
+    if trial.decay_epochs is not None:
+        steps = -(-training.rows // fit.batch_size) * trial.decay_epochs
+        optimizer = decayed(optimizer, steps)
     model.compile(
-        optimizer=_make_optimizer(trial.optimizer),
+        optimizer=_make_optimizer(optimizer),
         loss=_make_loss(trial.loss),
         metrics=list(METRICS),
     )
     callbacks = [_make_callback(callback) for callback in fit.all_callbacks]
     recorder = Recorder(model, callbacks, checkpoint, fit.epochs)
-    training, held_out = trial.parts(rows)
     if trial.start is not None and not recorder.progress.epochs:
         trial.start(model, rows.batches(training, fit.batch_size))
     part = functools.partial(
