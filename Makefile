@@ -69,10 +69,11 @@ lineage: need-PIPELINE need-VERSION setup  ## what trained a model: PIPELINE=nam
 # Each suite keeps one core busy and waits a lot, so two run side by side, the longest ones first;
 # what a suite says is shown in one piece when it has ended. A failed one does not keep the others.
 TWO_AT_A_TIME := $(MAKE) --jobs=2 --keep-going --output-sync=target
-test: setup  ## lint and all tests (18 minutes)
+test:  ## lint and all tests (15 minutes)
+	@scripts/setup.sh --environments
 	@echo "Lint and tests, two at a time; each is shown when it has ended"
-	@$(TWO_AT_A_TIME) lint-spark lint-airflow integration-spark integration-airflow e2e \
-		unit-spark unit-airflow
+	@$(TWO_AT_A_TIME) class-data lint-spark lint-airflow integration-spark e2e \
+		integration-airflow unit-spark unit-airflow
 
 test-unit: setup  ## quick tests; ARGS='-k name' picks some
 	@$(TWO_AT_A_TIME) unit-spark unit-airflow
@@ -96,7 +97,8 @@ test-long: setup  ## rarer cases, kills, 5 minutes of swaps (1.5 hours)
 lint: setup  ## ruff, mypy in each environment, import boundaries
 	@$(TWO_AT_A_TIME) lint-spark lint-airflow
 
-.PHONY: unit-spark unit-airflow integration-spark integration-airflow e2e lint-spark lint-airflow
+.PHONY: unit-spark unit-airflow integration-spark integration-airflow e2e
+.PHONY: class-data lint-spark lint-airflow
 unit-spark integration-spark: %-spark:
 	@$(IN_SPARK) $(SPARK_BIN)/pytest tests/$*/spark_env $(ARGS)
 
@@ -105,6 +107,11 @@ unit-airflow integration-airflow: %-airflow:
 
 e2e:
 	@$(IN_AIRFLOW) $(AIRFLOW_BIN)/pytest tests/e2e $(ARGS)
+
+# The rest of set-up; beside lint, which does without, on a machine that is new.
+integration-spark e2e: class-data
+class-data:
+	@scripts/setup.sh
 
 lint-spark:
 	@MYPYPATH=spark_jobs $(SPARK_BIN)/mypy --strict --cache-dir .mypy_cache/spark $(SPARK_CODE)

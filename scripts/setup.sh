@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds .venv/airflow and .venv/spark from their locks, and what makes Spark start faster.
 # Safe to run at any time, by several at once: it does what is missing and says what it does.
+#   --environments               leave what makes Spark start faster to a later set-up
 #   PYTHON=/path/to/python3.12   build with this Python
 #   UV=/path/to/uv               use this uv instead of one of its own in .venv/uv
 set -euo pipefail
@@ -9,6 +10,7 @@ cd "$(dirname "$0")/.."
 
 # Part of every stamp: raise it when the way an environment is built changes.
 SETUP_VERSION=1
+WHAT="${1:-all}"
 # Byte code is compiled once here; without, every import of TensorFlow takes 20 s.
 unset PYTHONDONTWRITEBYTECODE
 
@@ -19,7 +21,7 @@ main() {
   flock -n 9 || { echo "Set-up: another one is running; waiting for it" && flock 9; }
 
   check_java
-  is_ready airflow && is_ready spark && has_archive && return
+  is_ready airflow && is_ready spark && ! lacks_archive && return
 
   find_python
   echo "Set-up with Python $(python_version "$PYTHON"); done once, later commands skip it"
@@ -45,7 +47,9 @@ build_both() {
 
 build_spark() {
   is_ready spark || step spark "$(packages spark)" build_environment spark
-  has_archive || step jvm "class data, for quick Spark starts" scripts/class_data_archive.sh
+  if lacks_archive; then
+    step jvm "class data, for quick Spark starts" scripts/class_data_archive.sh
+  fi
 }
 
 build_airflow() {
@@ -111,7 +115,10 @@ is_updatable() {
 # Always the last act: an environment whose making was cut short has no stamp.
 write_stamp() { wanted_stamp "$1" >".venv/$1/.stamp"; }
 
-has_archive() { scripts/class_data_archive.sh --check; }
+# It is not there, and is this set-up's business.
+lacks_archive() {
+  [[ "$WHAT" != --environments ]] && ! scripts/class_data_archive.sh --check
+}
 
 packages() { echo "$(grep -c '^[a-z0-9]' "requirements/$1.txt") packages"; }
 

@@ -82,19 +82,17 @@ class Pipeline:
     @property
     def monitoring_schedule(self) -> Any:
         """When drift is looked for: by the clock, or by a person alone."""
-        return _schedule(self.config.monitoring.schedule, [])
+        return _schedule(self.config.monitoring.schedule)
 
     @property
-    def watch(self) -> CronTriggerTimetable | None:
+    def watch(self) -> Any:
         """When it is looked whether the champion is the ledger's."""
-        cron = self.config.watch.schedule
-        return _timetable(cron) if cron is not None else None
+        return _schedule(self.config.watch.schedule)
 
     @property
-    def maintenance(self) -> CronTriggerTimetable | None:
-        """When the tables are tidied up; for a new pipeline not at once, but at the next date."""
-        cron = self.config.maintenance.schedule
-        return _timetable(cron) if cron is not None else None
+    def maintenance(self) -> Any:
+        """When the tables are tidied up."""
+        return _schedule(self.config.maintenance.schedule)
 
 
 @dataclass(frozen=True)
@@ -168,9 +166,9 @@ def read_pipeline(file: Path) -> PipelineConfig:
     return config
 
 
-def _schedule(cron: str | None, assets: Sequence[Asset]) -> Any:
+def _schedule(cron: str | None, assets: Sequence[Asset] = ()) -> Any:
     """The clock, an event of any of the assets, or both; None for neither."""
-    clock = CronTriggerTimetable(cron, timezone="UTC") if cron else None
+    clock = _timetable(cron) if cron else None
     # A list would wait for an event of every one of them.
     events = AssetAny(*assets) if assets else None
     if clock and events:
@@ -179,6 +177,7 @@ def _schedule(cron: str | None, assets: Sequence[Asset]) -> Any:
 
 
 def _timetable(cron: str) -> CronTriggerTimetable:
+    """The clock; a new pipeline waits for its next date."""
     return CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(0))
 
 

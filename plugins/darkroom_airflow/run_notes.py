@@ -14,6 +14,7 @@ from airflow.listeners import hookimpl
 
 from darkroom.contract import one_line
 from darkroom_airflow.links import file_url
+from darkroom_airflow.run_types import BY_ASSETS, BY_CLOCK, BY_HAND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,11 +47,11 @@ def why(run: DagRun) -> str:
     Args:
         run: As the scheduler has it, with the events that started it.
     """
-    if run.run_type == "manual":
+    if run.run_type == BY_HAND:
         who = run.triggering_user_name
         return f"by hand: {who}" if who else "by hand"
-    if run.run_type != "asset_triggered":
-        return "schedule" if run.run_type == "scheduled" else str(run.run_type)
+    if run.run_type != BY_ASSETS:
+        return "schedule" if run.run_type == BY_CLOCK else str(run.run_type)
     events = run.consumed_asset_events
     reasons = dict.fromkeys(_reason(event.asset.uri, event.extra or {}) for event in events)
     return one_line("; ".join(reasons) or "an event", LONGEST_NOTE)

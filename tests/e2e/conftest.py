@@ -144,11 +144,15 @@ def new_place(tmp_path_factory: pytest.TempPathFactory, signs: Path) -> Callable
 
 @pytest.fixture(scope="session")
 def finished(new_place: Callable[[], Place]) -> Place:
-    """A place where the whole chain has run undisturbed."""
+    """A place where the whole chain has run undisturbed: to the question, and in a second run on.
+
+    What they said is in its files ``asked.txt`` and ``approved.txt``.
+    """
     place = new_place()
-    done = place.make(pipeline="signs", source=str(place.signs), approve="yes")
-    assert done.returncode == 0, done.stdout + done.stderr
-    (place.root / "first_output.txt").write_text(done.stdout)
+    for said, answer in (("asked.txt", {}), ("approved.txt", {"approve": "yes"})):
+        done = place.make(pipeline="signs", source=str(place.signs), **answer)
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+        (place.root / said).write_text(done.stdout)
     return place
 
 

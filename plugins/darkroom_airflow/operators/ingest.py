@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
 from darkroom_airflow.operators.stage import SUMMARY, StageOperator
+from darkroom_airflow.run_types import BY_HAND
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-BY_HAND: Final = "manual"
-"""Type of the runs that somebody triggered: in Airflow's pages, by its API or its command line."""
 
 
 class IngestOperator(StageOperator):

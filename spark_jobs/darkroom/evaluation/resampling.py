@@ -155,6 +155,14 @@ def wilson(share: Floats, images: Floats, confidence: float) -> tuple[Floats, Fl
     return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
 
 
+def share_interval(count: int, total: int, confidence: float) -> tuple[float | None, float | None]:
+    """`wilson` of one share, ``count`` of ``total``; None without images."""
+    if not total:
+        return None, None
+    low, high = wilson(np.array([count / total]), np.array([float(total)]), confidence)
+    return float(low[0]), float(high[0])
+
+
 def _by_group(matrix: Any, groups: Sequence[str]) -> Any:
     if not groups:
         return matrix

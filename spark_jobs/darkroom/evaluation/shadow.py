@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from darkroom import pages
 from darkroom.contract import Disagreement, ShadowComparison
 from darkroom.contract.workspace import write_atomically
-from darkroom.evaluation.resampling import wilson
 from darkroom.images import ImageRejectedError
 
 TEMPLATE: Final = Path(__file__).with_name("shadow.html.j2")
@@ -87,14 +84,6 @@ def differing(both: Iterable[BothAnswers]) -> list[BothAnswers]:
     """Those on which the two disagree; those that both are surest about first, ties by id."""
     found = [one for one in both if one.differ]
     return sorted(found, key=lambda one: (-one.sureness, one.image_id))
-
-
-def share_interval(count: int, total: int, confidence: float) -> tuple[float | None, float | None]:
-    """Wilson's interval of a share; None without images."""
-    if not total:
-        return None, None
-    low, high = wilson(np.array([count / total]), np.array([float(total)]), confidence)
-    return float(low[0]), float(high[0])
 
 
 def examples(found: Sequence[BothAnswers], most: int) -> tuple[Disagreement, ...]:

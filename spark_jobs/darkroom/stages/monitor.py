@@ -9,13 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from darkroom.backbones.catalog import Backbone, resolve
 from darkroom.contract import PipelineConfig, Stage, StageResult, StageStatus, Workspace
 from darkroom.contract import columns as c
 from darkroom.contract.workspace import safe_name
-from darkroom.evaluation.resampling import wilson
+from darkroom.evaluation.resampling import share_interval
 from darkroom.files.digests import digest_of_json
 from darkroom.lake import Lake
 from darkroom.monitoring.delayed_labels import fingerprint, read_labels
@@ -288,15 +286,15 @@ class _Monitoring:
         )
 
     def _accuracy(self, now: Sample) -> dict[str, float] | None:
-        if not len(now.right):
+        images = len(now.right)
+        low, high = share_interval(int(now.right.sum()), images, self.config.gate.confidence)
+        if low is None or high is None:
             return None
-        value, images = now.right.mean(), len(now.right)
-        low, high = wilson(np.array(value), np.array(images), self.config.gate.confidence)
         was = self.reference.right
         return {
-            "value": float(value),
-            "low": float(low),
-            "high": float(high),
+            "value": float(now.right.mean()),
+            "low": low,
+            "high": high,
             "images": images,
             **({"reference": float(was.mean())} if len(was) else {}),
         }

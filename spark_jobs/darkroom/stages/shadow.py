@@ -18,6 +18,7 @@ from darkroom.contract import (
 from darkroom.contract import columns as c
 from darkroom.contract.stages import CHALLENGER
 from darkroom.contract.workspace import write_atomically
+from darkroom.evaluation.resampling import share_interval
 from darkroom.evaluation.shadow import (
     SHOWN_PICTURES,
     Answer,
@@ -25,7 +26,6 @@ from darkroom.evaluation.shadow import (
     answered,
     differing,
     examples,
-    share_interval,
     write_page,
 )
 from darkroom.lake import Lake

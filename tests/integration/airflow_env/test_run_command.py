@@ -5,7 +5,8 @@ import pytest
 from darkroom.contract import Stage
 from tests.integration.airflow_env.conftest import World
 
-pytestmark = pytest.mark.integration
+# tests/e2e/test_chain.py does the same with real stages, each time.
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 
 def test_a_run_stops_at_the_approval_and_the_next_one_answers_it(world: World) -> None:
@@ -46,13 +47,3 @@ def test_a_run_stops_at_the_approval_and_the_next_one_answers_it(world: World) -
     assert len(world.spark.calls(Stage.REGISTER)) == 2
     assert len(world.spark.calls(Stage.DEPLOY)) == 1
     assert world.processes() == []
-
-
-def test_secrets_are_their_owners_alone_and_in_no_log(world: World) -> None:
-    secrets = [world.workspace / "airflow" / name for name in ("passwords.json", "keys.json")]
-
-    assert [oct(file.stat().st_mode & 0o777) for file in secrets] == ["0o600", "0o600"]
-    for log in (world.workspace / "logs").iterdir():
-        text = log.read_text()
-        for file in secrets:
-            assert not [value for value in file.read_text().split('"')[3::4] if value in text]

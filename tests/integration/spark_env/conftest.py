@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -44,6 +44,16 @@ def tensorflow_workers(spark: SparkSession) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(spark.sparkContext.environment, "DARKROOM_TEST_WORKERS", "tensorflow")
         yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules of `tensorflow_workers` come last: Spark ends workers that idle for a minute."""
+    users = {item.path for item in items if tensorflow_workers.__name__ in _fixtures(item)}
+    items.sort(key=lambda item: item.path in users)
+
+
+def _fixtures(item: pytest.Item) -> Sequence[str]:
+    return item.fixturenames if isinstance(item, pytest.Function) else ()
 
 
 @pytest.fixture

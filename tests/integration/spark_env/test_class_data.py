@@ -69,7 +69,12 @@ def older_java(archive: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "misfit", [older_java, lambda archive: b"", lambda archive: b"not an archive" * 1000]
+    "misfit",
+    [
+        older_java,
+        pytest.param(lambda archive: b"", marks=pytest.mark.long, id="empty"),
+        pytest.param(lambda archive: b"words" * 1000, marks=pytest.mark.long, id="no archive"),
+    ],
 )
 def test_an_archive_that_does_not_fit_changes_nothing_and_says_nothing(
     said_with_a_fitting_archive: tuple[int, str, str],
@@ -85,7 +90,10 @@ def test_an_archive_that_does_not_fit_changes_nothing_and_says_nothing(
 
 @pytest.mark.parametrize(
     "change",
-    ['SPARK_SUBMIT_OPTS+=" -XX:-UseCompressedOops"', "export SPARK_CONF_DIR=$PWD/config/spark"],
+    [
+        pytest.param('SPARK_SUBMIT_OPTS+=" -XX:-UseCompressedOops"', marks=pytest.mark.long),
+        "export SPARK_CONF_DIR=$PWD/config/spark",
+    ],
 )
 def test_a_driver_of_another_kind_starts_without_the_archive_and_silently(
     said_with_a_fitting_archive: tuple[int, str, str], change: str

@@ -212,28 +212,9 @@ def table(spark: SparkSession, backbone_file: Path, tmp_path: Path) -> Table:
 
 
 def test_drift_that_persists_is_an_alarm_and_a_run_again_counts_once(table: Table) -> None:
-    first = table.monitor(week(1))
-
-    assert first.outputs["judgement"] == "stable"
-    assert (first.outputs["judged"], first.outputs["images"]) == (1, WINDOW_IMAGES)
-    assert first.outputs["window"] == "2025-11-03 to 2025-11-10"
-    assert first.summary == (
-        "no alarm: the latest window (2025-11-03 to 2025-11-10): nothing drifted; 40 images with "
-        "monitored version 1"
-    )
-    names = [signal["name"] for signal in first.outputs["signals"]]
-    assert names == [
-        "predicted labels",
-        "confidence",
-        "features",
-        "brightness",
-        "size",
-        "rejected files",
-    ]
-
     second = table.monitor(week(2))
 
-    assert second.outputs["judgement"] == "drift"
+    assert (second.outputs["judged"], second.outputs["judgement"]) == (2, "drift")
     assert {"confidence", "features", "brightness"} <= set(second.outputs["drifted"])
     assert second.outputs["alarm"] is False
     again = table.monitor(week(2))
@@ -245,7 +226,7 @@ def test_drift_that_persists_is_an_alarm_and_a_run_again_counts_once(table: Tabl
     table.score(images, week(2))
     third = table.monitor(week(3))
 
-    assert third.outputs["alarm"] is True
+    assert (third.outputs["judged"], third.outputs["alarm"]) == (1, True)
     assert "rejected files" in third.outputs["drifted"]
     assert third.outputs["reason"].endswith(
         " drifted in 2 of the last 3 windows, the latest one (2025-11-17 to 2025-11-24) included"
@@ -267,8 +248,27 @@ def test_drift_that_persists_is_an_alarm_and_a_run_again_counts_once(table: Tabl
     assert not still_there(third, PIPELINE, table.workspace)
 
 
-def test_labels_that_come_later_give_the_window_its_accuracy(table: Table) -> None:
-    assert table.monitor(week(1)).outputs["accuracy"] is None
+def test_a_stable_window_and_its_accuracy_when_labels_come_later(table: Table) -> None:
+    first = table.monitor(week(1))
+
+    assert first.outputs["judgement"] == "stable"
+    assert (first.outputs["judged"], first.outputs["images"]) == (1, WINDOW_IMAGES)
+    assert first.outputs["window"] == "2025-11-03 to 2025-11-10"
+    assert first.summary == (
+        "no alarm: the latest window (2025-11-03 to 2025-11-10): nothing drifted; 40 images with "
+        "monitored version 1"
+    )
+    names = [signal["name"] for signal in first.outputs["signals"]]
+    assert names == [
+        "predicted labels",
+        "confidence",
+        "features",
+        "brightness",
+        "size",
+        "rejected files",
+    ]
+    assert first.outputs["accuracy"] is None
+
     file = table.workspace.root / "labels.csv"
     lines = [
         f"week 0/{number}.png,{LABELS[(number + (number < 10)) % 2]}"

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from darkroom.contract import GateConfig, PipelineConfig, SourceConfig, Workspace
-from local_stack.chain import ChainError, Ended
+from local_stack import run as run_module
+from local_stack.chain import ChainError, Ended, OnEnd
 from local_stack.client import TaskState
 from local_stack.layout import Layout
 from local_stack.ports import choose_ports
 from local_stack.question import Question
+from local_stack.run import run_pipeline
 from local_stack.stack import Running
 
 CONFIG = PipelineConfig(
@@ -25,6 +27,7 @@ CONFIG = PipelineConfig(
     source=SourceConfig(path="photographs"),
     gate=GateConfig(thresholds={"accuracy": 0.5}),
 )
+SQL = "SELECT path, recognize_signs(image) AS objects FROM signs_imgs"
 
 
 def ended(stage: str, status: str) -> Ended:
@@ -41,14 +44,16 @@ class House:
         self.bin = folder / "bin"
         self.bin.mkdir()
 
-    def question(self, script: str, unanswered: str | None = None) -> Question:
+    def running(self, script: str) -> Running:
         command = self.bin / "spark-submit"
         command.write_text(f'#!/bin/sh\necho "$@" >> {self.marks}\n{script}\n')
         command.chmod(0o755)
         environment = {"PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}"}
-        running = Running(self.layout, choose_ports(), environment)
+        return Running(self.layout, choose_ports(), environment)
+
+    def question(self, script: str, unanswered: str | None = None) -> Question:
         chain: Any = SimpleNamespace(unanswered=lambda: unanswered)
-        return Question(running, chain, CONFIG)
+        return Question(self.running(script), chain, CONFIG)
 
     def starts(self) -> list[str]:
         return self.marks.read_text().splitlines() if self.marks.exists() else []
@@ -72,8 +77,7 @@ def test_an_unchanged_evaluation_starts_spark_before_the_answer_is_wanted(house:
         time.sleep(0.05)
     assert question.answer() == "rows"
     (start,) = house.starts()
-    sql = "SELECT path, recognize_signs(image) AS objects FROM signs_imgs"
-    assert start.endswith(f"/spark_jobs/query.py --sql {sql} --limit 5")
+    assert start.endswith(f"/spark_jobs/query.py --sql {SQL} --limit 5")
 
 
 @pytest.mark.parametrize(
@@ -100,3 +104,29 @@ def test_a_failed_query_is_its_own_line_and_its_log(house: House) -> None:
     log = house.layout.logs / "query.log"
     assert str(raised.value) == f"the query failed: SQL: unknown view\n  log: {log}"
     assert log.read_text() == "error: SQL: unknown view\nnoise\n"
+
+
+def test_a_run_that_finds_nothing_new_asks_the_deployed_model(
+    house: House,
+    layout: Layout,
+    photographs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def train(params: Any, on_end: OnEnd) -> tuple[str, TaskState]:
+        on_end(ended("evaluate", "unchanged"))
+        return "r2", TaskState("register", -1, None, "skipped", 1, 1.0)
+
+    chain = SimpleNamespace(
+        training="signs_training", in_the_way=lambda: None, unanswered=lambda: None, train=train
+    )
+    running = house.running("echo '1.jpg  stop 0.987'")
+    monkeypatch.setattr(run_module, "drive", lambda *given: given[-1](running, chain))
+
+    assert run_pipeline(layout, "signs", str(photographs), approve="yes") == 0
+
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "Nothing new to approve; the deployed model answers" in out
+    assert out.endswith(f"  {SQL}\n\n  1.jpg  stop 0.987\n")
+    assert len(house.starts()) == 1

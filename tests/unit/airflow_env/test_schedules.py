@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import pendulum
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.serialization.serialized_objects import DagSerialization
+from airflow.timetables.base import TimeRestriction
 
 from darkroom_airflow.pipelines import PROJECT
 from tests.unit.airflow_env.conftest import PIPELINE
@@ -40,6 +42,23 @@ def test_training_starts_as_the_file_says(
     doc = dag.doc_md or ""
     assert all(said in doc for said in [cron] if said)
     assert (DATA in doc, "when drift is found" in doc) == (DATA in assets, DRIFT in assets)
+
+
+def test_a_new_pipeline_waits_for_its_next_date(pipelines: Path) -> None:
+    """Airflow would make up for one that is less than five minutes ago."""
+    alone = "retrain: {on_new_data: false, on_drift: false}"
+    (pipelines / "signs.yaml").write_text(f"{PIPELINE}schedule: '* * * * *'\n{alone}\n")
+    dag = DagBag(PROJECT / "dags").dags["signs_training"]
+    timetable = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
+    now = pendulum.now("UTC")
+
+    first = timetable.next_dagrun_info(
+        last_automated_data_interval=None,
+        restriction=TimeRestriction(earliest=None, latest=None, catchup=False),
+    )
+
+    assert first is not None
+    assert now < first.run_after
 
 
 def starts_of(timetable: Any) -> tuple[str | None, list[str]]:

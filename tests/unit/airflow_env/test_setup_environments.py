@@ -240,6 +240,20 @@ def test_a_note_of_the_class_data_step_is_shown(workshop: Workshop) -> None:
     assert "note: no archive today\n" in result.stdout
 
 
+def test_class_data_can_be_left_to_a_later_set_up(workshop: Workshop, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    workshop.archive_script(f'[[ -e {made} ]] && exit; [[ -n "${{1:-}}" ]] && exit 1; echo >{made}')
+
+    for _ in range(2):
+        assert workshop.bash("scripts/setup.sh --environments").returncode == 0
+        assert not made.exists()
+    later = workshop.set_up()
+
+    assert made.exists()
+    assert "jvm: done in " in later.stdout
+    assert workshop.installs() == 2
+
+
 def test_a_cache_on_another_file_system_is_copied_from(workshop: Workshop) -> None:
     workshop.has("stat", 'echo "$3"')  # every path is a device of its own
     workshop.set_up()

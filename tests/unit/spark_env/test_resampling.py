@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse import csr_array
 from scipy.stats import norm
 
-from darkroom.evaluation.resampling import Bootstrap, Estimate, estimate, wilson
+from darkroom.evaluation.resampling import Bootstrap, Estimate, estimate, share_interval, wilson
 
 
 def test_a_resample_has_as_many_images_and_the_same_sums_on_the_average() -> None:
@@ -106,3 +106,10 @@ def test_wilson_gives_what_all_right_is_worth() -> None:
     assert high[0] == 1.0
     assert (low[1], high[1]) == pytest.approx((0.2366, 0.7634), abs=1e-4)
     assert np.isnan(low[2])
+
+
+def test_one_share_has_wilsons_interval() -> None:
+    # Newcombe, Statistics in Medicine 17, 1998, table I: 15 of 148, method 3.
+    found = share_interval(15, 148, 0.95)
+    assert found == pytest.approx((0.0624, 0.1605), abs=5e-5)
+    assert share_interval(0, 0, 0.95) == (None, None)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 from darkroom.contract import Disagreement, ShadowComparison
 from darkroom.evaluation import shadow
+from darkroom.evaluation.resampling import share_interval
 from darkroom.evaluation.shadow import Answer, BothAnswers
 from tests.unit.spark_env.pictures import photo
 
@@ -31,7 +30,7 @@ def said(
 
 def comparison(both: list[BothAnswers]) -> ShadowComparison:
     found = shadow.differing(both)
-    low, high = shadow.share_interval(len(found), len(both), 0.95)
+    low, high = share_interval(len(found), len(both), 0.95)
     return ShadowComparison(
         champion="1",
         challenger="2",
@@ -68,13 +67,6 @@ def test_what_neither_version_could_use_is_not_compared() -> None:
     both = [said("a", None, None), said("b", "stop", None), said("c", "stop", "stop")]
 
     assert [one.image_id for one in shadow.answered(both)] == ["b", "c"]
-
-
-def test_the_share_has_wilsons_interval() -> None:
-    # Newcombe, Statistics in Medicine 17, 1998, table I: 15 of 148, method 3.
-    found = shadow.share_interval(15, 148, 0.95)
-    assert found == pytest.approx((0.0624, 0.1605), abs=5e-5)
-    assert shadow.share_interval(0, 0, 0.95) == (None, None)
 
 
 def test_a_comparison_survives_its_file_and_says_itself_in_one_sentence() -> None:
