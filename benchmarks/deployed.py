@@ -23,6 +23,7 @@ CLASSES = 43
 FUNCTION = "recognize"
 PIPELINE = "bench"
 VIEW = "pictures"
+VERSION = "1"
 
 _DRAWN = 300
 """So many pictures are drawn; repeated, they are decoded again all the same."""
@@ -60,7 +61,7 @@ def deployment(
         pipeline=pipeline,
         view=view,
         model_name=pipeline,
-        model_version="1",
+        model_version=VERSION,
         model_digest=package.digest,
         model_path=str(package.folder.relative_to(workspace.root)),
         labels=package.card.labels,

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import signal
-import socket
 import statistics
-import subprocess
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,7 +17,7 @@ from typing import Any
 
 from pyhive import hive
 
-from benchmarks.deployed import classifier, deployment, image_rows, pictures
+from benchmarks.deployed import VERSION, classifier, deployment, image_rows, pictures
 from benchmarks.featurize import CORES
 from benchmarks.results import Row
 from darkroom.contract import Stage, Workspace
@@ -31,9 +26,8 @@ from darkroom.contract.names import EMBEDDED
 from darkroom.lake import Lake
 from darkroom.ml.engines import prepare
 from darkroom.sql.deployments import publish
+from tests.integration.spark_env.gateway_process import Gateway, gateway_process
 
-HOST = "127.0.0.1"
-SCRIPT = Path(__file__).parents[1] / "spark_jobs" / "sql_gateway.py"
 FUNCTIONS: Mapping[str, str] = {EMBEDDED: "recognize_quickly", "ResNet50": "recognize_well"}
 """The deployed functions by their networks."""
 
@@ -52,7 +46,6 @@ MINUTES = float(os.environ.get("DARKROOM_GATEWAY_MINUTES", "3"))
 """How long the clients ask while memory is watched."""
 
 SAMPLES = 12
-START_SECONDS = 180
 _LIVE = re.compile(r"Pause Full \(System\.gc\(\)\) \d+M->(\d+)M")
 
 
@@ -108,22 +101,20 @@ class _Memory:
 
 
 @dataclass(frozen=True)
-class _Gateway:
-    """A gateway that runs.
+class _Watched:
+    """A gateway, and what its garbage collector says.
 
     Attributes:
-        port: Where it answers SQL.
-        process: Its JVM.
-        log: What its garbage collector says.
+        gateway: All functions are served.
+        collections: The collector's log.
     """
 
-    port: int
-    process: subprocess.Popen[str]
-    log: Path
+    gateway: Gateway
+    collections: Path
 
     def seconds(self, sql: str) -> float:
         """Seconds of a query, on a connection of its own."""
-        connection = hive.connect(HOST, self.port)
+        connection = hive.connect("127.0.0.1", self.gateway.port)
         try:
             cursor = connection.cursor()
             begun = time.perf_counter()
@@ -139,25 +130,12 @@ class _Gateway:
     def memory(self) -> _Memory:
         """What it holds now, after a collection of garbage."""
         self.seconds("SELECT reflect('java.lang.System', 'gc')")
-        heaps = _LIVE.findall(self.log.read_text())
-        below = [pid for pid in self._processes() if pid != self.process.pid]
+        heaps = _LIVE.findall(self.collections.read_text())
         return _Memory(
             heap=float(heaps[-1]),
-            jvm=_resident(self.process.pid, "Rss"),
-            python=sum(_resident(pid, "Pss") for pid in below),
+            jvm=_resident(self.gateway.process.pid, "Rss"),
+            python=sum(_resident(pid, "Pss") for pid in self.gateway.below()),
         )
-
-    def _processes(self) -> list[int]:
-        """All of its session: workers leave the process group, but not that."""
-        found = []
-        for place in Path("/proc").glob("[0-9]*"):
-            try:
-                fields = (place / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue  # It has just ended.
-            if int(fields[3]) == self.process.pid:
-                found.append(int(place.name))
-        return found
 
 
 def _resident(pid: int, kind: str) -> float:
@@ -171,50 +149,17 @@ def _resident(pid: int, kind: str) -> float:
 
 
 @contextmanager
-def _running(folder: Path) -> Iterator[_Gateway]:
+def _running(folder: Path) -> Iterator[_Watched]:
     """Starts ``make sql`` and ends it; all functions are served when the body begins."""
-    port, health_port = _free_ports(2)
-    collections, said = folder / "collections.log", folder / "gateway.log"
+    collections = folder / "collections.log"
     heap = os.environ["SPARK_DRIVER_MEMORY"]
     java = f"-XX:TieredStopAtLevel=4 -Xms{heap} -XX:+AlwaysPreTouch -Xlog:gc:file={collections}"
-    command = [
-        *("spark-submit", "--master", f"local[{CORES},3]", "--driver-java-options", java),
-        *(str(SCRIPT), "--workspace", str(folder / "workspace"), "--pipelines", str(folder)),
-        *("--port", str(port), "--health-port", str(health_port)),
-    ]
-    with said.open("w") as stream:
-        process = subprocess.Popen(
-            command, stdout=stream, stderr=stream, text=True, start_new_session=True
-        )
-    try:
-        _wait(process, f"http://{HOST}:{health_port}/health", said)
-        yield _Gateway(port, process, collections)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-        process.wait(60)
-
-
-def _wait(process: subprocess.Popen[str], url: str, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                served = json.load(answer)["functions"]
-        except OSError:
-            served = {}
-        if len(served) == len(FUNCTIONS) and all(one["version"] for one in served.values()):
-            return
-        time.sleep(0.2)
-    raise RuntimeError(f"the gateway did not start:\n{log.read_text()[-4000:]}")
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.create_server((HOST, 0)) for _ in range(count)]
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
+    submit = ("spark-submit", "--master", f"local[{CORES},3]", "--driver-java-options", java)
+    options = ("--pipelines", str(folder))
+    with gateway_process(submit, folder / "workspace", folder, *options) as gateway:
+        for function in FUNCTIONS.values():
+            gateway.wait_for_version(function, VERSION)
+        yield _Watched(gateway, collections)
 
 
 def _sql(function: str) -> str:
@@ -222,7 +167,7 @@ def _sql(function: str) -> str:
     return f"SELECT path, {function}(image) FROM {_view(function)} WHERE path IN ({paths})"
 
 
-def _query_row(gateway: _Gateway, network: str, function: str) -> Row:
+def _query_row(gateway: _Watched, network: str, function: str) -> Row:
     sql = _sql(function)
     first = gateway.seconds(sql)
     for _ in range(CORES):
@@ -240,7 +185,7 @@ def _query_row(gateway: _Gateway, network: str, function: str) -> Row:
     )
 
 
-def _memory_row(gateway: _Gateway, minutes: float) -> Row:
+def _memory_row(gateway: _Watched, minutes: float) -> Row:
     """Clients ask both functions all the time; memory is looked at now and then."""
     stop = threading.Event()
 

@@ -8,7 +8,6 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterable
 from contextlib import ExitStack
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from darkroom.sql.challengers import Challengers
 from darkroom.sql.champions import Champions
 from darkroom.sql.deployments import versions_of
 from darkroom.sql.health import health_server
+from darkroom.sql.login import prepare_login
 from darkroom.sql.serving import Functions
 from darkroom.sql.views import MappedViews, Views
 
@@ -30,6 +30,9 @@ HOST = "127.0.0.1"
 
 POLL_SECONDS = 10.0
 _TICK_SECONDS = 0.5
+_RETAINED = 100
+"""Queries of which Spark's pages tell; a thousand, as Spark has it, take 50 MB."""
+
 _STALE_POLLS = 4
 _STALE_SECONDS = 240.0
 """Without a look at the tables for so long the gateway is not well; a load check takes a while."""
@@ -38,7 +41,11 @@ log = logging.getLogger(__name__)
 
 
 def gateway_session(port: int, host: str = HOST) -> SparkSession:
-    """Makes the Spark session of a gateway that will listen there."""
+    """Makes the Spark session of a gateway that will listen there.
+
+    Raises:
+        ConfigError: Nobody could log in with Hive's settings.
+    """
     from pyspark.sql import SparkSession
 
     settings: dict[str, Any] = {
@@ -48,20 +55,14 @@ def gateway_session(port: int, host: str = HOST) -> SparkSession:
         "spark.hadoop.hive.server2.thrift.port": str(port),
         # One person's long query must not hold up everybody's short ones.
         "spark.scheduler.mode": "FAIR",
+        "spark.ui.retainedJobs": _RETAINED,
+        "spark.ui.retainedStages": _RETAINED,
+        "spark.sql.ui.retainedExecutions": _RETAINED,
     }
     spark = SparkSession.builder.appName("sql-gateway").config(map=settings).getOrCreate()
     spark.sparkContext.setLogLevel("WARN")
+    prepare_login(spark)
     return spark
-
-
-def login_settings(settings: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Hive's settings of its server, by Hive's names, among the settings of a Spark application."""
-    hadoop = "spark.hadoop."
-    return {
-        name.removeprefix(hadoop): value
-        for name, value in settings
-        if name.startswith(f"{hadoop}hive.server2.")
-    }
 
 
 def check_port(port: int, host: str = HOST, option: str = "--port") -> None:
@@ -176,9 +177,6 @@ class Gateway:
 
     def _start(self) -> Any:
         jvm: Any = self._spark.sparkContext._jvm
-        # Hive's login providers read Hive's settings anew: Spark's they see as properties only.
-        for name, value in login_settings(self._spark.sparkContext.getConf().getAll()).items():
-            jvm.System.setProperty(name, value)
         thrift = jvm.org.apache.spark.sql.hive.thriftserver.HiveThriftServer2
         # False: a server that cannot start raises here instead of ending the whole process.
         return thrift.startWithSparkSession(self._spark._jsparkSession, False)

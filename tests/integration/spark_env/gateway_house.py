@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import pyspark
 
@@ -32,12 +24,16 @@ from tests.integration.spark_env.colour_model import (
     image_row,
     picture,
 )
-from tests.integration.spark_env.ports import free_port
+from tests.integration.spark_env.gateway_process import START_SECONDS, Gateway, gateway_process
 
 SPARK_JOBS = Path(__file__).parents[3] / "spark_jobs"
 BARRED = Path(__file__).parent / "barred"
 SPARK_BIN = Path(pyspark.__file__).parent / "bin"
-START_SECONDS = 240
+ON_ONE_CORE = (
+    *(str(SPARK_BIN / "spark-submit"), "--master", "local[1,3]"),
+    *("--conf", "spark.ui.enabled=false"),
+)
+"""It tries a task again."""
 
 
 def new_workspace(root: Path) -> Workspace:
@@ -102,111 +98,33 @@ def environment() -> dict[str, str]:
 
 
 def submit(script: str, *options: str) -> list[str]:
-    """The command of an entrypoint on one core, which tries a task again."""
-    settings = ("--master", "local[1,3]", "--conf", "spark.ui.enabled=false")
-    return [str(SPARK_BIN / "spark-submit"), *settings, str(SPARK_JOBS / script), *options]
+    """The command of an entrypoint on one core."""
+    return [*ON_ONE_CORE, str(SPARK_JOBS / script), *options]
 
 
-@dataclass(frozen=True)
-class Gateway:
-    """A gateway that looks for new models every second."""
-
-    port: int
-    health_port: int
-    process: subprocess.Popen[str]
-    log: Path
-
-    def wait_for(self, done: Callable[[], object]) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while not done():
-            assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.2)
-
-    def health(self) -> tuple[int, dict[str, Any]]:
-        """Status code and values of the health endpoint."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/health") as answer:
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            return error.code, json.load(error)
-
-    def function(self, name: str) -> dict[str, Any]:
-        values = self.health()[1]["functions"].get(name, {})
-        return dict(values)
-
-    def wait_for_version(self, version: str, name: str = "see") -> None:
-        self.wait_for(lambda: self.function(name).get("version") == version)
-
-    def beeline(self, sql: str, *login: str) -> list[str]:
-        """Asks over JDBC, as a BI tool would."""
-        command = [str(SPARK_BIN / "beeline"), "-u", f"jdbc:hive2://127.0.0.1:{self.port}", *login]
-        done = subprocess.run(
-            [*command, "--silent=true", "--outputformat=csv2", "-e", sql],
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=START_SECONDS,
-        )
-        assert done.returncode == 0, done.stderr
-        # Beeline prints its prompt in front of the first line.
-        lines = done.stdout.replace(f"0: jdbc:hive2://127.0.0.1:{self.port}> ", "").splitlines()
-        return [line for line in lines if line.strip()]
-
-    def descendants(self, word: str) -> list[int]:
-        """Processes below the JVM whose command line holds a word."""
-        children: dict[int, list[int]] = {}
-        for place in Path("/proc").glob("[0-9]*"):
-            try:
-                fields = (place / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            children.setdefault(int(fields[1]), []).append(int(place.name))
-        found, waiting = [], [self.process.pid]
-        while waiting:
-            below = children.get(waiting.pop(), [])
-            found += [pid for pid in below if is_running(pid, word)]
-            waiting += below
-        return found
-
-    def driver(self) -> int:
-        """The Python process below spark-submit's JVM."""
-        (driver,) = self.descendants("sql_gateway.py")
-        return driver
+def beeline(gateway: Gateway, sql: str, *login: str) -> list[str]:
+    """Asks over JDBC, as a BI tool would."""
+    url = f"jdbc:hive2://127.0.0.1:{gateway.port}"
+    done = subprocess.run(
+        [
+            *(str(SPARK_BIN / "beeline"), "-u", url, *login),
+            *("--silent=true", "--outputformat=csv2", "-e", sql),
+        ],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    # Beeline prints its prompt in front of the first line.
+    lines = done.stdout.replace(f"0: {url}> ", "").splitlines()
+    return [line for line in lines if line.strip()]
 
 
-def is_running(pid: int, word: str) -> bool:
-    """Whether that process lives and has a word in its command line."""
-    try:
-        return word.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
-
-
-@contextmanager
 def running_gateway(
     workspace: Workspace, folder: Path, *options: str, **variables: str
-) -> Iterator[Gateway]:
-    """Starts a gateway and ends it; it serves when the body begins."""
-    port, health_port = free_port(), free_port()
-    log = folder / f"gateway-{port}.log"
-    own = ("--port", str(port), "--health-port", str(health_port), "--poll-seconds", "1")
-    command = submit("sql_gateway.py", *own, "--workspace", str(workspace.root), *options)
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            command,
-            env=environment() | variables,
-            cwd=folder,
-            stdout=stream,
-            stderr=stream,
-            text=True,
-            start_new_session=True,
-        )
-    gateway = Gateway(port, health_port, process, log)
-    try:
-        gateway.wait_for(lambda: f"jdbc:hive2://127.0.0.1:{port}" in log.read_text())
-        yield gateway
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+) -> AbstractContextManager[Gateway]:
+    """Starts a gateway that looks for new models every second, and ends it."""
+    often = ("--poll-seconds", "1", *options)
+    own = environment() | variables
+    return gateway_process(ON_ONE_CORE, workspace.root, folder, *often, environment=own)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.spark_env.ports import free_port
+from tests.integration.spark_env.process_groups import stop
 
 START_SECONDS = 180
-STOP_SECONDS = 20
 
 
 @pytest.fixture(scope="session")
@@ -111,19 +110,3 @@ def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
         except OSError:
             time.sleep(0.2)
     raise RuntimeError(f"the MLflow server did not start:\n{log.read_text()[-4000:]}")
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """Kills the server and the worker processes that it started: they are one process group."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait(STOP_SECONDS)
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends the same in good order."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        kill(process)

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from tests.integration.spark_env import mlflow_server
 from tests.integration.spark_env.ports import free_port
+from tests.integration.spark_env.process_groups import kill, stop
 
 ANSWER_SECONDS = 60
 HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "server", "date"}
@@ -67,7 +68,7 @@ class MortalServer:
         self._relay.shutdown()
         self._relay.server_close()
         if self._process:
-            mlflow_server.stop(self._process)
+            stop(self._process)
 
     @property
     def is_alive(self) -> bool:
@@ -104,7 +105,7 @@ class MortalServer:
 
     def _die(self, death: Death) -> None:
         assert self._process is not None
-        mlflow_server.kill(self._process)
+        kill(self._process)
         self._process = None
         if death.revived:
             self.revive()

@@ -8,7 +8,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,14 +29,14 @@ from tests.integration.spark_env.colour_model import (
     sharpness_of,
 )
 from tests.integration.spark_env.gateway_house import (
-    Gateway,
+    beeline,
     deploy,
     deploy_broken,
-    is_running,
     new_workspace,
     running_gateway,
     train,
 )
+from tests.integration.spark_env.gateway_process import Gateway, is_running
 from tests.integration.spark_env.ports import free_port
 
 pytestmark = pytest.mark.integration
@@ -109,9 +110,10 @@ def dbapi(gateway: Gateway, sql: str) -> list[Any]:
 
 
 def test_the_gateway_serves_jdbc(gateway: Gateway) -> None:
-    header, *rows = gateway.beeline(
+    header, *rows = beeline(
+        gateway,
         "SELECT path, see(image)[0].label AS label, see(image)[0].probability AS p "
-        "FROM seen ORDER BY path"
+        "FROM seen ORDER BY path",
     )
 
     assert header == "path,label,p"
@@ -139,7 +141,11 @@ def test_health_and_the_views_of_tables_and_folders(gateway: Gateway, workspace:
     ("swaps", "seconds"), [(1, 0.0), pytest.param(3, SWAP_SECONDS, marks=pytest.mark.long)]
 )
 def test_clients_see_swaps_and_no_failure(
-    gateway: Gateway, workspace: Workspace, swaps: int, seconds: float
+    gateway: Gateway,
+    workspace: Workspace,
+    swaps: int,
+    seconds: float,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """Eight clients ask all the time; one version alone answers each of their queries."""
     sql = (
@@ -177,6 +183,7 @@ def test_clients_see_swaps_and_no_failure(
             each.result()
 
     assert len(set(answers)) == swaps + 1
+    record_property("queries by version", dict(sorted(Counter(answers).items())))
 
 
 def version_of(second_probability: float) -> str:
@@ -221,7 +228,7 @@ def test_a_query_that_runs_during_a_swap_ends_on_its_version(
         assert SlowPicture.asked.wait(60)
         deploy(workspace, after)
         deployed_at = time.monotonic()
-        gateway.wait_for_version(str(after))
+        gateway.wait_for_version("see", str(after))
         assert time.monotonic() - deployed_at < 30
         assert not running.done()
         SlowPicture.go_on.set()
@@ -239,7 +246,7 @@ def test_a_killed_worker_is_a_task_tried_again(gateway: Gateway) -> None:
         while "exited unexpectedly" not in gateway.log.read_text():
             assert not answer.done(), "no worker could be killed while the query ran"
             # The oldest is the daemon, from which the workers are forked.
-            for pid in sorted(gateway.descendants("pyspark.daemon"))[1:]:
+            for pid in sorted(gateway.below("pyspark.daemon"))[1:]:
                 os.kill(pid, signal.SIGKILL)
             time.sleep(1)
         assert answer.result() == [(20000,)]
@@ -332,7 +339,7 @@ def test_without_its_registry_a_gateway_serves_and_warns(
     sql = "SELECT DISTINCT see_challenger_detail(image).model_version FROM seen"
     Registry.digest = train(workspace, 1)
     with serving(Registry, registry_port):
-        gateway.wait_for_version("99", "see_challenger")
+        gateway.wait_for_version("see_challenger", "99")
         assert gateway.health()[1]["registry"] == "ok"
 
     gateway.wait_for(lambda: gateway.health()[1]["registry"] != "ok")

@@ -8,12 +8,8 @@ from pathlib import Path
 import pytest
 
 from darkroom.contract import Workspace
-from tests.integration.spark_env.gateway_house import (
-    START_SECONDS,
-    environment,
-    new_workspace,
-    submit,
-)
+from tests.integration.spark_env.gateway_house import environment, new_workspace, submit
+from tests.integration.spark_env.gateway_process import START_SECONDS
 
 pytestmark = pytest.mark.integration
 

@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 
 from darkroom.tuning import network_fits
 from tests.integration.spark_env import network_process, tuning_process
+from tests.integration.spark_env.process_groups import members
 
 pytestmark = [pytest.mark.integration, pytest.mark.long]
 
@@ -47,20 +48,6 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-
-
-def members(session: int) -> list[int]:
-    """Processes of a session that run."""
-    found = []
-    for file in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            # After the name, which may hold anything: state, parent, group, session.
-            state, _, _, own = file.read_text().rpartition(")")[2].split()[:4]
-        except OSError:
-            continue  # It has ended meanwhile.
-        if int(own) == session and state != "Z":
-            found.append(int(file.parent.name))
-    return found
 
 
 def results(folder: Path) -> dict[Path, int]:

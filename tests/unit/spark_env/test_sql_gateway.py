@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from darkroom.contract import DarkroomError
-from darkroom.sql.gateway import check_port, login_settings
+from darkroom.sql.gateway import check_port
 
 
 def test_a_taken_port_is_named() -> None:
@@ -32,18 +32,3 @@ def test_a_free_port_is_accepted_and_left_free() -> None:
 
     check_port(port)
     check_port(port)
-
-
-def test_only_hives_settings_of_its_server_are_handed_over() -> None:
-    url = "ldaps://directory.example.org"
-    settings = [
-        ("spark.hadoop.hive.server2.authentication", "LDAP"),
-        ("spark.hadoop.hive.server2.authentication.ldap.url", url),
-        ("spark.hadoop.fs.s3a.access.key", "k"),
-        ("spark.sql.hive.thriftServer.singleSession", "true"),
-    ]
-
-    assert login_settings(settings) == {
-        "hive.server2.authentication": "LDAP",
-        "hive.server2.authentication.ldap.url": url,
-    }
