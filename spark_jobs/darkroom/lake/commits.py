@@ -20,6 +20,18 @@ def current_id(table: Table) -> int | None:
     return current.snapshot_id if current else None
 
 
+def new_id(table: Table) -> int:
+    """Id of the snapshot that has just been committed."""
+    current = current_id(table)
+    assert current is not None
+    return current
+
+
+def made_by(run_id: str, stage: str) -> dict[str, str]:
+    """What a snapshot says of its maker."""
+    return {RUN: run_id, "stage": str(stage)}
+
+
 def commit_files(
     table: Table,
     *,

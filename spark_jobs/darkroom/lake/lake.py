@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from darkroom.contract import Stage, Workspace
 from darkroom.contract.columns import RUN_ID
 from darkroom.lake import files
-from darkroom.lake.commits import RUN, check_unchanged, commit_files, current_id
+from darkroom.lake.commits import check_unchanged, commit_files, current_id, made_by, new_id
 from darkroom.lake.model import Change, Commit, Rows
 from darkroom.lake.rewriting import rewrite_without
 from darkroom.lake.schema import arrow_schema, column_names, spark_schema
@@ -153,10 +153,10 @@ class Lake:
         # The folder's name is new: PyIceberg need not look for it among all files of the table.
         target.add_files(
             list(written),
-            snapshot_properties={**(properties or {}), **_properties(run_id, stage)},
+            snapshot_properties={**(properties or {}), **made_by(run_id, stage)},
             check_duplicate_files=False,
         )
-        return Commit(_snapshot_of(target), sum(written.values()))
+        return Commit(new_id(target), sum(written.values()))
 
     def new_folder(self, namespace: str, table: str, stage: Stage) -> str:
         """Location of a folder, not made yet, for files that a later `change` adds."""
@@ -214,7 +214,7 @@ class Lake:
                 "nothing was committed"
             )
         snapshot = commit_files(
-            target, add=added, drop=drop, base=base, properties=_properties(run_id, stage)
+            target, add=added, drop=drop, base=base, properties=made_by(run_id, stage)
         )
         return Change(snapshot, sum(before.values()), sum(before.values()) + growth)
 
@@ -253,9 +253,9 @@ class Lake:
         target = self._table(namespace, table)
         target.append(
             pa.Table.from_pylist(complete, schema=target.schema().as_arrow()),
-            snapshot_properties=_properties(run_id, stage),
+            snapshot_properties=made_by(run_id, stage),
         )
-        return Commit(_snapshot_of(target), len(complete))
+        return Commit(new_id(target), len(complete))
 
     def put(
         self,
@@ -292,7 +292,7 @@ class Lake:
         if len(rows):
             add = [f"{self._new_folder(target, stage)}/part-0.parquet"]
             files.write(add[0], complete(rows, table, run_id))
-        properties = _properties(run_id, stage)
+        properties = made_by(run_id, stage)
         return commit_files(target, add=add, drop=drop, base=base, properties=properties)
 
     def rows(self, namespace: str, table: str) -> list[dict[str, Any]]:
@@ -374,12 +374,7 @@ class Lake:
         return len(abandoned)
 
     def _write(
-        self,
-        frames: Sequence[DataFrame],
-        target: Table,
-        table: str,
-        run_id: str,
-        stage: str,
+        self, frames: Sequence[DataFrame], target: Table, table: str, run_id: str, stage: str
     ) -> dict[str, int]:
         """Writes frames to a new folder; rows per file, for the files that have any."""
         if not frames:
@@ -397,13 +392,3 @@ class Lake:
 
         column_names(table)
         return ensure_table(self._catalog, namespace, table)
-
-
-def _properties(run_id: str, stage: str) -> dict[str, str]:
-    return {RUN: run_id, "stage": str(stage)}
-
-
-def _snapshot_of(table: Table) -> int:
-    current = current_id(table)
-    assert current is not None
-    return current
