@@ -21,6 +21,9 @@ from local_stack.layout import Layout
 START_SECONDS = 240
 STOP_SECONDS = 60
 
+ASKING_SECONDS = 8
+"""Airflow takes an answer within its heartbeat for a crash of the asking task, and asks again."""
+
 
 @dataclass
 class Up:
@@ -35,6 +38,17 @@ class Up:
     def url(self, name: str) -> str:
         """An address that the banner names."""
         return _address(self.banner, name)
+
+    def asked(self, training_run: str) -> str:
+        """Waits until the question that a training leads to can be answered.
+
+        Returns:
+            The promotion run that asks.
+        """
+        run = self.chain.promotion_of(training_run)
+        assert self.chain.wait_for_question(run) is not None
+        time.sleep(ASKING_SECONDS)
+        return run
 
 
 @contextmanager

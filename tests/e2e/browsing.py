@@ -47,6 +47,14 @@ class Person:
         opened.value.wait_for_load_state()
         return opened.value
 
+    def open_note(self, dag: str, run: str) -> Locator:
+        """Opens a run's note, of which its page shows the first line."""
+        self.page.goto(f"{self._base}/dags/{dag}/runs/{quote(run, safe='')}")
+        self.page.get_by_role("button", name="Edit note", exact=True).click()
+        note = self.page.get_by_role("dialog")
+        expect(note).to_be_visible()
+        return note
+
     def open_required_actions(self) -> None:
         """Opens the list of open questions from the menu."""
         self._menu("Browse").click()

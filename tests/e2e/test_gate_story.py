@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,9 +33,6 @@ OTHER = {"stop": "yield", "yield": "stop"}
 """The two classes that somebody confuses."""
 
 REASONS = ("it reads every sign I know", "it has seen more signs", "back for the test")
-
-ASKING_SECONDS = 8
-"""Airflow takes an answer within its heartbeat for a crash of the asking task, and asks again."""
 
 
 @dataclass(frozen=True)
@@ -100,13 +96,6 @@ class Story:
         }
         return {path for found in paths.values() for n, path in enumerate(found) if n % 10 < 3}
 
-    def asked(self, training_run: str) -> str:
-        """Waits for the question that a training leads to; returns the promotion run."""
-        run = self.up.chain.promotion_of(training_run)
-        assert self.up.chain.wait_for_question(run) is not None
-        time.sleep(ASKING_SECONDS)
-        return run
-
 
 def ignore(task: Ended) -> None:
     del task
@@ -147,7 +136,7 @@ def champion(story: Story) -> None:
     if story.ledger():
         return
     training_run, _ = story.up.chain.train({}, ignore)
-    story.up.chain.approve(story.asked(training_run), REASONS[0], ignore)
+    story.up.chain.approve(story.up.asked(training_run), REASONS[0], ignore)
 
 
 def test_a_person_trains_reads_the_report_and_approves(
@@ -164,7 +153,7 @@ def test_a_person_trains_reads_the_report_and_approves(
     report = person.open_report(chain.training, training_run, Stage.EVALUATE)
     assert report.locator(".verdict .word").inner_text() in {"PASS", "INCONCLUSIVE"}
     assert ", 2 folds);" in report.inner_text("main")
-    promotion = story.asked(training_run)
+    promotion = story.up.asked(training_run)
     assert "Waiting for approval May version 1 of signs" in story.look("first question")
     person.open_required_actions()
     person.page.screenshot(path=pictures / "required actions.png")
@@ -200,7 +189,7 @@ def test_a_crippled_candidate_is_blocked_and_a_better_one_takes_over(
 
     story.labels.write(of_five=5)
     training_run, _ = chain.train({}, ignore)
-    promotion = story.asked(training_run)
+    promotion = story.up.asked(training_run)
     assert "May version 2 of signs become champion?" in story.look("asked")
     chain.approve(promotion, REASONS[1], ignore)
     second = ("promote", "1", "2", REASONS[1])

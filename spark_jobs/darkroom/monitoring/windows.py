@@ -50,7 +50,9 @@ class Window:
         """From when to when, in words."""
         whole_days = all(moment.time() == dt.time() for moment in (self.start, self.end))
         form = "%Y-%m-%d" if whole_days else "%Y-%m-%d %H:%M"
-        return f"{self.start:{form}} to {self.end:{form}}"
+        first, last = (f"{moment:{form}}" for moment in (self.start, self.end))
+        # Images of one run are scored at one time.
+        return first if first == last else f"{first} to {last}"
 
 
 def numbered(recent: DataFrame, span: Span) -> DataFrame:

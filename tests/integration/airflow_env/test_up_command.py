@@ -16,7 +16,7 @@ from local_stack.client import AirflowClient, ApiError
 from tests.browser import WIDTHS, browsing, look
 from tests.integration.airflow_env import viewing
 from tests.integration.airflow_env.conftest import World
-from tests.standing import Up
+from tests.standing import ASKING_SECONDS, Up
 from tests.unit.airflow_env.fake_spark_submit import DECISION
 
 pytestmark = pytest.mark.integration
@@ -73,16 +73,9 @@ def challenge(up: Up, pipeline: str) -> tuple[Chain, str]:
         "requested_by": None,
     }
     chain = Chain(up.client, up.chain.layout, pipeline)
-    url, users = up.url("Airflow"), credentials.passwords(up.chain.layout)
-    user = {"username": credentials.ADMIN, "password": users[credentials.ADMIN]}
-    token = httpx.post(f"{url}/auth/token", json=user).json()["access_token"]
-    with httpx.Client(
-        base_url=f"{url}/api/v2", headers={"Authorization": f"Bearer {token}"}
-    ) as api:
-        uri = f"darkroom://{pipeline}/challenger"
-        (asset,) = api.get("/assets", params={"uri_pattern": uri}).json()["assets"]
-        event = {"asset_id": asset["id"], "extra": challenger}
-        api.post("/assets/events", json=event).raise_for_status()
+    viewing.Visitor(up, credentials.ADMIN).create_event(
+        f"darkroom://{pipeline}/challenger", challenger
+    )
     wait_for("promotion", lambda: up.client.runs(chain.promotion))
     return chain, up.client.runs(chain.promotion)[0]
 
@@ -144,11 +137,11 @@ def test_an_approval_needs_a_reason_and_a_rejection_changes_nothing(world: World
         pytest.raises(ApiError, match=r"answered 403: .* is not a respondent for the task"),
     ):
         other.answer(dag, run, "approve", "Approve", "I am no approver")
-    time.sleep(8)  # Airflow takes an answer within its heartbeat for a crash of the asking task
+    time.sleep(ASKING_SECONDS)
     up.client.answer(dag, run, "approve", "Approve", "  ")
     wait_for("second question", lambda: up.client.tasks(dag, run)[0].state != "awaiting_input")
     up.chain.wait_for_question(run)
-    time.sleep(8)
+    time.sleep(ASKING_SECONDS)
     up.client.answer(dag, run, "approve", "Reject", "")
     wait_for("end", lambda: up.client.run_state(dag, run) == "success")
 

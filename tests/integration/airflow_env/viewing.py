@@ -38,12 +38,25 @@ class Visitor:
         )
         return answer.raise_for_status().text
 
+    def read(self, path: str, **query: str) -> dict[str, Any]:
+        """What Airflow's REST API says of something."""
+        answer = httpx.get(
+            f"{self._base}/api/v2/{path}", params=query, headers=self._headers, timeout=30
+        )
+        content: dict[str, Any] = answer.raise_for_status().json()
+        return content
+
     def links(self, dag: str, run: str, task: str) -> dict[str, str | None]:
         """The links of a task, by their names."""
-        path = f"dags/{dag}/dagRuns/{quote(run, safe='')}/taskInstances/{task}/links"
-        answer = httpx.get(f"{self._base}/api/v2/{path}", headers=self._headers, timeout=30)
-        links: dict[str, str | None] = answer.raise_for_status().json()["extra_links"]
+        path = f"{run_path(dag, run)}/taskInstances/{task}/links"
+        links: dict[str, str | None] = self.read(path)["extra_links"]
         return links
+
+    def create_event(self, asset: str, extra: dict[str, Any]) -> None:
+        """Updates an asset, as the button *Create Asset Event* on its page does."""
+        (found,) = self.read("assets", uri_pattern=asset)["assets"]
+        event = {"asset_id": found["id"], "extra": extra}
+        assert self.call("POST", "assets/events", event) == httpx.codes.OK
 
     def call(self, method: str, path: str, body: dict[str, Any]) -> int:
         """Asks Airflow's REST API to do something; returns its code."""
@@ -82,9 +95,14 @@ def register(up: Up, name: str, alias: str) -> None:
     httpx.post(f"{api}/registered-models/alias", json=pointed).raise_for_status()
 
 
+def run_path(dag: str, run: str) -> str:
+    """Of the REST API: a run."""
+    return f"dags/{dag}/dagRuns/{quote(run, safe='')}"
+
+
 def answer_path(dag: str, run: str) -> str:
     """Of the REST API: where the question of a run is answered."""
-    return f"dags/{dag}/dagRuns/{quote(run, safe='')}/taskInstances/approve/-1/hitlDetails"
+    return f"{run_path(dag, run)}/taskInstances/approve/-1/hitlDetails"
 
 
 def question_page(dag: str, run: str) -> str:

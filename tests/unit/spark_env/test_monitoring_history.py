@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,17 @@ def test_weeks_begin_on_mondays_and_follow_each_other() -> None:
         dt.datetime(2026, 11, 23, tzinfo=dt.UTC),
     )
     assert bounds(FIRST, WEEKS)[1] == bounds(FIRST + 1, WEEKS)[0]  # type: ignore[index]
+
+
+def test_a_window_of_images_says_when_they_were_scored() -> None:
+    noon = dt.datetime(2026, 11, 18, 12, tzinfo=dt.UTC)
+
+    once = replace(window(0), start=noon, end=noon + dt.timedelta(seconds=9))
+    later = replace(once, end=noon + dt.timedelta(hours=1))
+
+    assert once.shown == "2026-11-18 12:00"
+    assert later.shown == "2026-11-18 12:00 to 2026-11-18 13:00"
+    assert window(0).shown == "2026-11-16 to 2026-11-23"
 
 
 def test_the_last_windows_are_judged_and_a_running_one_on_request() -> None:
