@@ -3,7 +3,7 @@
 One per file in config/pipelines; what starts it is the file's group ``monitoring``.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from airflow.sdk import DAG
 
@@ -19,7 +19,6 @@ for pipeline in load_pipelines().valid:
         description=f"Look for drift: {pipeline.config.description}",
         doc_md=monitoring_doc(pipeline.config),
         schedule=pipeline.monitoring_schedule,
-        start_date=datetime(2026, 1, 1),
         catchup=False,
         # Two at once would write the same windows' results.
         max_active_runs=1,

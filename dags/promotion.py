@@ -3,7 +3,7 @@
 One per file in config/pipelines; each starts when its training DAG registers a challenger.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from airflow.sdk import DAG, TriggerRule
 
@@ -20,7 +20,6 @@ for pipeline in load_pipelines().valid:
         description=f"Approve and deploy: {pipeline.config.description}",
         doc_md=promotion_doc(pipeline.config),
         schedule=[pipeline.challenger],
-        start_date=datetime(2026, 1, 1),
         catchup=False,
         tags=[pipeline.name, "promotion"],
         default_args={

@@ -3,7 +3,7 @@
 One per file in config/pipelines; what starts it is the file's group ``scoring``.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from airflow.sdk import DAG, TriggerRule
 
@@ -19,7 +19,6 @@ for pipeline in load_pipelines().valid:
         description=f"Score new images: {pipeline.config.description}",
         doc_md=scoring_doc(pipeline.config),
         schedule=pipeline.scoring_schedule,
-        start_date=datetime(2026, 1, 1),
         catchup=False,
         # Two at once would look at the same images: the second would have to begin again.
         max_active_runs=1,

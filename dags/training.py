@@ -3,7 +3,7 @@
 One per file in config/pipelines.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from airflow.sdk import DAG
 
@@ -22,7 +22,6 @@ for pipeline in load_pipelines().valid:
         description=pipeline.config.description,
         doc_md=training_doc(pipeline.config),
         schedule=pipeline.training_schedule,
-        start_date=datetime(2026, 1, 1),
         catchup=False,
         max_active_runs=1,
         params=training_form(pipeline.config),

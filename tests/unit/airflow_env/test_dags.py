@@ -75,7 +75,6 @@ def test_training_is_one_chain_with_a_featurize_task_per_backbone(training: DAG)
 def test_training_is_safe_to_schedule(training: DAG) -> None:
     assert training.max_active_runs == 1
     assert training.catchup is False
-    assert training.start_date is not None
     assert training.tags == {"signs", "training"}
     for task in training.tasks:
         assert task.owner == "darkroom"
