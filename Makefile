@@ -68,11 +68,13 @@ lineage: need-PIPELINE need-VERSION setup  ## what trained a model: PIPELINE=nam
 .PHONY: test test-unit test-integration test-e2e test-parity test-long lint format bench setup lock
 # Each suite keeps one core busy and waits a lot, so two run side by side, the longest ones first;
 # what a suite says is shown in one piece when it has ended. A failed one does not keep the others.
+# On a new machine the rest of set-up runs beside lint, which does without it. Who needs it waits for
+# its lock: as a prerequisite it would have make start all shorter suites before the longest.
 TWO_AT_A_TIME := $(MAKE) --jobs=2 --keep-going --output-sync=target
 test:  ## lint and all tests (15 minutes)
 	@scripts/setup.sh --environments
 	@echo "Lint and tests, two at a time; each is shown when it has ended"
-	@$(TWO_AT_A_TIME) class-data lint-spark lint-airflow integration-spark e2e \
+	@$(TWO_AT_A_TIME) setup lint-spark lint-airflow integration-spark e2e \
 		integration-airflow unit-spark unit-airflow
 
 test-unit: setup  ## quick tests; ARGS='-k name' picks some
@@ -97,8 +99,7 @@ test-long: setup  ## rarer cases, kills, 5 minutes of swaps (1.5 hours)
 lint: setup  ## ruff, mypy in each environment, import boundaries
 	@$(TWO_AT_A_TIME) lint-spark lint-airflow
 
-.PHONY: unit-spark unit-airflow integration-spark integration-airflow e2e
-.PHONY: class-data lint-spark lint-airflow
+.PHONY: unit-spark unit-airflow integration-spark integration-airflow e2e lint-spark lint-airflow
 unit-spark integration-spark: %-spark:
 	@scripts/setup.sh
 	@$(IN_SPARK) $(SPARK_BIN)/pytest tests/$*/spark_env $(ARGS)
@@ -109,11 +110,6 @@ unit-airflow integration-airflow: %-airflow:
 e2e:
 	@scripts/setup.sh
 	@$(IN_AIRFLOW) $(AIRFLOW_BIN)/pytest tests/e2e $(ARGS)
-
-# The rest of set-up; beside lint, which does without, on a machine that is new. Who needs it waits
-# for its lock: as a prerequisite it would have make start all shorter suites before the longest.
-class-data:
-	@scripts/setup.sh
 
 lint-spark:
 	@MYPYPATH=spark_jobs $(SPARK_BIN)/mypy --strict --cache-dir .mypy_cache/spark $(SPARK_CODE)
