@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from playwright.sync_api import Browser
 
 from local_stack import credentials
@@ -57,6 +58,17 @@ class Place:
                 str(PROJECT / part) for part in ("scripts", "plugins", "spark_jobs")
             ),
         }
+
+    def describe(self, pipeline: str, **values: object) -> None:
+        """Writes the file of a pipeline that recognises signs; it says the values besides names."""
+        names = {
+            "name": pipeline,
+            "description": "Recognises traffic signs in photographs",
+            "function": f"recognize_{pipeline}",
+            "view": f"{pipeline}_imgs",
+        }
+        self.pipelines.mkdir(exist_ok=True)
+        (self.pipelines / f"{pipeline}.yaml").write_text(yaml.safe_dump(names | values))
 
     def make(self, command: str = "run", **variables: str) -> subprocess.CompletedProcess[str]:
         """Runs what ``make run``, or another command, runs, as a process of its own."""

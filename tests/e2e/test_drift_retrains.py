@@ -15,7 +15,6 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 from playwright.sync_api import Browser
 
 from darkroom.contract import Stage
@@ -144,21 +143,16 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     root = tmp_path_factory.mktemp("story")
     place = Place(root, generate(root / "photographs", IMAGES))
     later = Later.hold_back(place.signs, root / "later")
-    place.pipelines.mkdir()
-    values = {
-        "name": PIPELINE,
-        "description": "Recognises traffic signs in photographs",
-        "function": "recognize_signs",
-        "view": "signs_imgs",
-        "schedule": far_from_now(),
-        "source": {"path": str(place.signs)},
+    place.describe(
+        PIPELINE,
+        schedule=far_from_now(),
+        source={"path": str(place.signs)},
         # Drawn signs resemble each other: a late one must not stand between two splits.
-        "split": {"test_share": 0.4, "duplicate_distance": 5},
-        "tuning": {"reg_params": [0.01]},
-        "gate": {"thresholds": {"accuracy": 0.5}},
-        "monitoring": {"window": f"{WINDOW} images", "min_images": WINDOW},
-    }
-    (place.pipelines / f"{PIPELINE}.yaml").write_text(yaml.safe_dump(values))
+        split={"test_share": 0.4, "duplicate_distance": 5},
+        tuning={"reg_params": [0.01]},
+        gate={"thresholds": {"accuracy": 0.5}},
+        monitoring={"window": f"{WINDOW} images", "min_images": WINDOW},
+    )
     with standing(place.start("up"), place.workspace, place.pipelines, PIPELINE) as up:
         yield Story(place, up, later)
 

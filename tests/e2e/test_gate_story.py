@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import yaml
 from playwright.sync_api import Browser
 
 from darkroom.contract import Stage
@@ -106,17 +105,12 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     root = tmp_path_factory.mktemp("story")
     labels = LabelList(generate(root / "photographs", IMAGES), root / "labels.csv")
     place = Place(root, labels.photographs)
-    place.pipelines.mkdir()
-    values = {
-        "name": PIPELINE,
-        "description": "Recognises traffic signs in photographs",
-        "function": "recognize_signs",
-        "view": "signs_imgs",
-        "source": {"path": str(labels.file)},
-        "split": {"test_share": 0.4},
-        "gate": {"thresholds": {"accuracy": 0.8}},
-    }
-    (place.pipelines / f"{PIPELINE}.yaml").write_text(yaml.safe_dump(values))
+    place.describe(
+        PIPELINE,
+        source={"path": str(labels.file)},
+        split={"test_share": 0.4},
+        gate={"thresholds": {"accuracy": 0.8}},
+    )
     labels.write(of_five=3)
     with standing(place.start("up"), place.workspace, place.pipelines, PIPELINE) as up:
         yield Story(place, up, labels)

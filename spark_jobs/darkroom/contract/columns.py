@@ -51,6 +51,10 @@ TRAIN: Final = "train"
 VALIDATION: Final = "validation"
 TEST: Final = "test"
 SPLIT_NAMES: Final = (TRAIN, VALIDATION, TEST)
+EXCLUDED: Final = "excluded"
+"""In no split: the picture looks like pictures of several."""
+SPLIT_VALUES: Final = (*SPLIT_NAMES, EXCLUDED)
+"""All that stands in the column of splits."""
 OTHER_IMAGE_ID: Final = "other_image_id"
 OTHER_SPLIT: Final = "other_split"
 DISTANCE: Final = "distance"

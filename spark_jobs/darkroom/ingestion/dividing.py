@@ -34,12 +34,14 @@ class Divided:
 
     Attributes:
         added: Images that got a split.
-        moved: Images whose manifest names another split now.
+        moved: Images that are in another split now.
+        excluded: Images in none, which look like images of several.
         leaks: Pairs of near-duplicates in different splits, of all runs.
     """
 
     added: int
     moved: int
+    excluded: int
     leaks: int
 
 
@@ -63,13 +65,13 @@ def divide_images(tables: Tables, config: SplitConfig) -> Divided:
         tables.lake, tables.namespace, c.SPLIT_LEAKS, bases[c.SPLIT_LEAKS], _LEAK_COLUMNS
     )
     if not _needed(images, splits) and not _outdated(leaks, images):
-        return Divided(added=0, moved=0, leaks=len(leaks))
+        return Divided(added=0, moved=0, excluded=0, leaks=len(leaks))
     division = divide(images, splits, config)
     # Leaks first: the next run takes them for complete once every image has its split.
     if _rows(leaks) != _rows(division.leaks):
         tables.put(c.SPLIT_LEAKS, division.leaks, replace=True, base=bases[c.SPLIT_LEAKS])
     _write_splits(tables, division, bases[c.SPLITS])
-    return Divided(added=division.added, moved=division.moved, leaks=len(division.leaks))
+    return Divided(division.added, division.moved, division.excluded, len(division.leaks))
 
 
 def labelled_images(lake: Lake, pipeline: str, snapshot: int | None) -> pa.Table:
@@ -118,14 +120,15 @@ def _columns(
 
 
 def _needed(images: pa.Table, splits: pa.Table) -> bool:
-    """Whether an image has no split, or not the one that is given."""
+    """Whether an image has no split, not the one that is given, or was excluded from all."""
     import pyarrow.compute as pc
 
     place = pc.index_in(images[c.IMAGE_ID], value_set=splits[c.IMAGE_ID].combine_chunks())
     if pc.any(pc.is_null(place)).as_py():
         return True
     chosen = splits[c.SPLIT].take(place)
-    return bool(pc.any(pc.not_equal(images[GIVEN], chosen)).as_py())
+    unlike = pc.not_equal(images[GIVEN], chosen)
+    return bool(pc.any(pc.or_kleene(unlike, pc.equal(chosen, c.EXCLUDED))).as_py())
 
 
 def _write_splits(tables: Tables, division: Division, base: int | None) -> None:

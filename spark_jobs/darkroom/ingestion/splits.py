@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from darkroom.contract import SplitConfig
 from darkroom.contract import columns as c
+from darkroom.ingestion.joining import Texts, join
 from darkroom.ingestion.near_duplicates import Hashes, Pairs, groups, near_pairs
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ _DIGITS = 13
 GIVEN = "given"
 """Column: the split that a manifest gives, or null."""
 
-Texts = NDArray[np.object_]
-
 
 @dataclass(frozen=True)
 class Division:
@@ -35,7 +34,10 @@ class Division:
             run_id, which is null for what is new.
         fresh: Of its rows whether the image had no split before.
         added: Number of these.
-        moved: Number of its images whose manifest now names another split.
+        moved: Number of images that had another split before: their manifest names one now, or
+            nothing excludes them any longer.
+        excluded: Number of images, of those that are there, that look like images of several
+            splits.
         merged: Number of images that had a split before and whose group has grown into another.
         leaks: image_id, split, other_image_id, other_split, distance: near-duplicates of different
             splits, both of them still among the images.
@@ -45,6 +47,7 @@ class Division:
     fresh: pa.Array
     added: int
     moved: int
+    excluded: int
     merged: int
     leaks: pa.Table
 
@@ -55,9 +58,10 @@ def divide(images: pa.Table, splits: pa.Table, config: SplitConfig) -> Division:
     Pictures that look alike, directly or by way of others, are a group. Where nothing is given or
     known, the SHA-256 of the smallest perceptual hash in the group, read as a number in [0, 1),
     is below ``test_share`` for the test split, below ``test_share + validation_share`` for
-    validation. A split that a manifest gives is taken, and one that was chosen before stands. So
-    a new image that looks like others of different splits joins the one that it resembles most,
-    and the pairs across the border are returned as leaks.
+    validation. A split that a manifest gives is taken, and one that was chosen before stands: a
+    new image goes where those are that it looks like. If they are in different splits, it would
+    be a leak in each, so it is in none, which is called `columns.EXCLUDED` and decided anew each
+    time. Only splits that a manifest gives can tear near-duplicates apart: those are leaks.
 
     Args:
         images: image_id, perceptual_hash, difference_hash and given (the manifest's split, or
@@ -75,8 +79,10 @@ def divide(images: pa.Table, splits: pa.Table, config: SplitConfig) -> Division:
     pairs = near_pairs(members.perceptual, members.difference, config.duplicate_distance)
     component = groups(pairs, len(members.ids))
     given, before = members.given, members.split
-    chosen = np.where(given != None, given, before)  # noqa: E711 - of each element
-    _choose(chosen, component, members, config)
+    stands = before.copy()
+    stands[before == c.EXCLUDED] = None
+    chosen = np.where(given != None, given, stands)  # noqa: E711 - of each element
+    _choose(chosen, component, pairs, members, config)
     group_ids = _group_ids(members, component, chosen)
     known = before != None  # noqa: E711 - of each element
     return Division(
@@ -84,6 +90,7 @@ def divide(images: pa.Table, splits: pa.Table, config: SplitConfig) -> Division:
         fresh=pa.array(~known),
         added=int((~known).sum()),
         moved=int((known & (chosen != before)).sum()),
+        excluded=int((members.present & (chosen == c.EXCLUDED)).sum()),
         merged=int((known & (group_ids != members.group)).sum()),
         leaks=_leaks(members, pairs, chosen),
     )
@@ -139,22 +146,18 @@ class _Members:
 
 
 def _choose(
-    chosen: Texts, component: NDArray[np.int64], members: _Members, config: SplitConfig
+    chosen: Texts,
+    component: NDArray[np.int64],
+    pairs: Pairs,
+    members: _Members,
+    config: SplitConfig,
 ) -> None:
     """Fills in ``chosen`` where it is None."""
-    settled = chosen != None  # noqa: E711 - of each element
-    has_settled = np.zeros(len(component), bool)
-    has_settled[component[settled]] = True
-    open_places, settled_places = np.flatnonzero(~settled), np.flatnonzero(settled)
-    joins = has_settled[component[open_places]]
-    alone, joining = open_places[~joins], open_places[joins]
+    join(chosen, component, pairs, members.ids)
+    alone = np.flatnonzero(chosen == None)  # noqa: E711 - of each element
     group, smallest = _smallest(component[alone], members.perceptual[alone])
     splits = [split_at(_hexadecimal(value), config) for value in smallest.tolist()]
     chosen[alone] = np.array(splits, dtype=object)[group]
-    concerned = np.isin(component[settled_places], component[joining])
-    relatives = _by_component(component, settled_places[concerned])
-    for place in joining:
-        chosen[place] = chosen[_nearest(place, relatives[component[place]], members)]
 
 
 def split_at(group_id: str, config: SplitConfig) -> str:
@@ -166,21 +169,16 @@ def split_at(group_id: str, config: SplitConfig) -> str:
     return c.VALIDATION if position < config.test_share + config.validation_share else c.TRAIN
 
 
-def _nearest(place: int, relatives: NDArray[np.int64], members: _Members) -> int:
-    """The relative that looks most alike; of equals the one with the smallest id."""
-    distances = np.bitwise_count(members.perceptual[relatives] ^ members.perceptual[place])
-    nearest = relatives[distances == distances.min()]
-    return int(min(nearest, key=lambda one: members.ids[one]))
-
-
 def _group_ids(members: _Members, component: NDArray[np.int64], chosen: Texts) -> Texts:
     """A name per component and split: the smallest one in use, or the smallest hash."""
-    parts = component * len(c.SPLIT_NAMES)
-    for number, split in enumerate(c.SPLIT_NAMES):
+    parts = component * len(c.SPLIT_VALUES)
+    for number, split in enumerate(c.SPLIT_VALUES):
         parts[chosen == split] += number
     part, smallest = _smallest(parts, members.perceptual)
     used: dict[int, str] = {}
-    for place in np.flatnonzero(members.group != None):  # noqa: E711 - of each element
+    # Who was excluded and no longer is takes no name along.
+    stays = (members.split != c.EXCLUDED) | (chosen == c.EXCLUDED)
+    for place in np.flatnonzero(stays & (members.group != None)):  # noqa: E711 - of each element
         name = members.group[place]
         used[part[place]] = min(name, used.get(part[place], name))
     names = [used.get(n) or _hexadecimal(value) for n, value in enumerate(smallest.tolist())]
@@ -199,7 +197,8 @@ def _leaks(members: _Members, pairs: Pairs, chosen: Texts) -> pa.Table:
     import pyarrow as pa
 
     left, right = pairs.left, pairs.right
-    across = (chosen[left] != chosen[right]) & members.present[left] & members.present[right]
+    usable = members.present & (chosen != c.EXCLUDED)
+    across = (chosen[left] != chosen[right]) & usable[left] & usable[right]
     left, right, distance = left[across], right[across], pairs.distance[across]
     # Whatever order the images came in, a leak is named in one way.
     swapped = members.ids[left] > members.ids[right]
@@ -230,17 +229,6 @@ def _table(members: _Members, group_ids: Texts, chosen: Texts) -> pa.Table:
         c.RUN_ID: members.run,
     }
     return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
-
-
-def _by_component(
-    component: NDArray[np.int64], places: NDArray[np.int64]
-) -> dict[int, NDArray[np.int64]]:
-    """The given places by their component."""
-    if not len(places):
-        return {}
-    order = places[np.argsort(component[places], kind="stable")]
-    numbers, starts = np.unique(component[order], return_index=True)
-    return dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True))
 
 
 def _numbers(texts: Any) -> Hashes:

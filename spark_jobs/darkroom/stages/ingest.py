@@ -131,6 +131,7 @@ def ingest(
             "classes": _by_label(classes),
             "without_label": classes[None],
             "split_leaks": divided.leaks,
+            "excluded": divided.excluded,
             "outside_classes": listed.listing.loose,
         },
     )
@@ -221,6 +222,10 @@ def _summary(counts: Counts, classes: Classes, divided: Divided, loose: int) -> 
     total = f"{sum(labels.values()):,} images in {len(labels)} classes"
     if classes[None]:
         total += f", {classes[None]:,} without a label"
+    if divided.excluded:
+        one = divided.excluded == 1
+        alike = "one looks" if one else f"{divided.excluded:,} look"
+        total += f"; {alike} like images of several splits and {'is' if one else 'are'} in none"
     if divided.leaks:
         pairs = (
             "pair of near-duplicates lies" if divided.leaks == 1 else "pairs of near-duplicates lie"

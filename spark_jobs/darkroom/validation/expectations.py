@@ -5,7 +5,6 @@ Importing this module imports Great Expectations, which takes seconds: do it whe
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
@@ -24,6 +23,7 @@ from darkroom.validation.facts_expectation import (
     Pixels,
     Ratio,
     Share,
+    ShareExpectation,
     no_less,
     one_of,
 )
@@ -168,30 +168,7 @@ class ExpectLabelsToMatchSet(FactsExpectation):
         return Judgement(not said, "; ".join(said) or count(len(found), "class", "classes"))
 
 
-class _ShareOfFiles(FactsExpectation, ABC):
-    """Base: a share of the sources' files.
-
-    Args:
-        max_value: Largest share, 0..1.
-    """
-
-    max_value: Share
-    success_keys: ClassVar[tuple[str, ...]] = ("max_value",)
-
-    @abstractmethod
-    def files(self, facts: Facts) -> int:
-        """How many files count."""
-
-    def judge(self, facts: Facts) -> Judgement:
-        """Holds facts against it."""
-        found, counted = facts.total(Fact.FOUND), self.files(facts)
-        share = counted / found if found else 1.0
-        return Judgement(
-            share <= self.max_value, f"{percent(share)} ({counted:,} of {found:,} files)"
-        )
-
-
-class ExpectRejectedRatioToBeAtMost(_ShareOfFiles):
+class ExpectRejectedRatioToBeAtMost(ShareExpectation):
     """Expect few files of the sources to be rejected, for whatever reason.
 
     Args:
@@ -202,12 +179,12 @@ class ExpectRejectedRatioToBeAtMost(_ShareOfFiles):
         """What is expected, in words."""
         return f"at most {percent(self.max_value)} of the files rejected"
 
-    def files(self, facts: Facts) -> int:
-        """How many files count."""
-        return facts.total(Fact.REJECTED)
+    def parts(self, facts: Facts) -> tuple[int, int]:
+        """How many files count, and of how many."""
+        return facts.total(Fact.REJECTED), facts.total(Fact.FOUND)
 
 
-class ExpectDuplicateRatioToBeAtMost(_ShareOfFiles):
+class ExpectDuplicateRatioToBeAtMost(ShareExpectation):
     """Expect few files of the sources to repeat another one, byte for byte.
 
     Args:
@@ -218,9 +195,10 @@ class ExpectDuplicateRatioToBeAtMost(_ShareOfFiles):
         """What is expected, in words."""
         return f"at most {percent(self.max_value)} of the files duplicates of others"
 
-    def files(self, facts: Facts) -> int:
-        """How many files count."""
-        return facts.of(Fact.REJECTED).get(RejectReason.DUPLICATE, 0)
+    def parts(self, facts: Facts) -> tuple[int, int]:
+        """How many files count, and of how many."""
+        repeated = facts.of(Fact.REJECTED).get(RejectReason.DUPLICATE, 0)
+        return repeated, facts.total(Fact.FOUND)
 
 
 class ExpectLabelConflictsToBeAtMost(FactsExpectation):
@@ -328,6 +306,24 @@ class ExpectSplitLeaksToBeAtMost(FactsExpectation):
         )
 
 
+class ExpectExcludedRatioToBeAtMost(ShareExpectation):
+    """Expect few images to be in no split because they look like images of several.
+
+    Args:
+        max_value: Largest share, 0..1.
+    """
+
+    unit: ClassVar[str] = "images"
+
+    def wanted(self) -> str:
+        """What is expected, in words."""
+        return f"at most {percent(self.max_value)} of the images excluded from all splits"
+
+    def parts(self, facts: Facts) -> tuple[int, int]:
+        """How many images count, and of how many."""
+        return facts.total(Fact.EXCLUDED), facts.total(Fact.LABEL)
+
+
 class ExpectDriftToBeAtMost(FactsExpectation):
     """Expect the images to be like those of the last accepted snapshot.
 
@@ -380,6 +376,7 @@ OWN: Final[tuple[type[FactsExpectation], ...]] = (
     ExpectResolutionToBeBetween,
     ExpectFormatsToBeInSet,
     ExpectSplitLeaksToBeAtMost,
+    ExpectExcludedRatioToBeAtMost,
     ExpectDriftToBeAtMost,
 )
 """All expectations of this module."""

@@ -40,6 +40,8 @@ class Fact(StrEnum):
     """The same of the validation split."""
     TEST = "test"
     """The same of the test split."""
+    EXCLUDED = "excluded"
+    """The same of those that are in no split because they look like images of several."""
     FORMAT = "format"
     """Images per format, as Pillow names it."""
     SMALLER_SIDE = "smaller_side"
@@ -157,7 +159,7 @@ def _memberships() -> list[Any]:
 
     label, split = f.col(c.LABEL), f.col(c.SPLIT)
     labelled = label.isNotNull()
-    divided = labelled & split.isin(*c.SPLIT_NAMES)
+    divided = labelled & split.isin(*c.SPLIT_VALUES)
     pixels = f.col(c.WIDTH).cast("long") * f.col(c.HEIGHT)
     step = f.floor(f.col(c.BRIGHTNESS) / BRIGHTNESS_STEP)
     counted = [

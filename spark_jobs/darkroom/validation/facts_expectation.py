@@ -32,6 +32,7 @@ from great_expectations.render.renderer_configuration import (
 )
 
 from darkroom.validation.facts import Fact, Facts
+from darkroom.validation.words import percent
 
 METRIC: Final = "darkroom.facts"
 
@@ -149,6 +150,30 @@ class FactsExpectation(BatchExpectation, ABC):
     ) -> RenderedStringTemplateContent:
         """In words: the icons are a font that is loaded from the internet."""
         return _text("met" if result.success else "not met")
+
+
+class ShareExpectation(FactsExpectation, ABC):
+    """Base: a share that is to be small.
+
+    Args:
+        max_value: Largest share, 0..1.
+    """
+
+    max_value: Share
+    success_keys: ClassVar[tuple[str, ...]] = ("max_value",)
+    unit: ClassVar[str] = "files"
+
+    @abstractmethod
+    def parts(self, facts: Facts) -> tuple[int, int]:
+        """How many count, and of how many."""
+
+    def judge(self, facts: Facts) -> Judgement:
+        """Holds facts against it."""
+        counted, total = self.parts(facts)
+        share = counted / total if total else 1.0
+        return Judgement(
+            share <= self.max_value, f"{percent(share)} ({counted:,} of {total:,} {self.unit})"
+        )
 
 
 def _text(words: str) -> RenderedStringTemplateContent:

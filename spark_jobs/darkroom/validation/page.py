@@ -107,7 +107,7 @@ def render(data: PageData, file: Path) -> str:
             "list": _link(_list_of(file), file),
             "classes": [_class_row(label, data.facts) for label in classes],
             "most": max(classes.values(), default=1),
-            "splits": [s for s in c.SPLIT_NAMES if data.facts.total(Fact(s))],
+            "splits": [s for s in c.SPLIT_VALUES if data.facts.total(Fact(s))],
             "samples": _samples(data),
             "per_class": samples_per_class(len(classes)),
             "refused": data.facts.total(Fact.REJECTED),
@@ -142,7 +142,7 @@ def _written_at(page: Path) -> float:
 
 
 def _class_row(label: str, facts: Facts) -> dict[str, Any]:
-    numbers = {split: facts.of(Fact(split)).get(label, 0) for split in c.SPLIT_NAMES}
+    numbers = {split: facts.of(Fact(split)).get(label, 0) for split in c.SPLIT_VALUES}
     return {"label": label, "images": facts.of(Fact.LABEL)[label], **numbers}
 
 

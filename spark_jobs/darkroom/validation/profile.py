@@ -165,6 +165,12 @@ def _of_files(facts: Facts, config: PipelineConfig) -> Iterator[Observed]:
     )
     leaks = count(facts.total(Fact.LEAKS), "pair")
     yield _error("expect_split_leaks_to_be_at_most", leaks, max_value=0)
+    excluded = facts.total(Fact.EXCLUDED) / max(1, facts.total(Fact.LABEL))
+    yield _warn(
+        "expect_excluded_ratio_to_be_at_most",
+        f"{percent(excluded)} of the images",
+        max_value=_share(excluded * LEEWAY),
+    )
 
 
 def _of_drift() -> Iterator[Observed]:

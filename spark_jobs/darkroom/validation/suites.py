@@ -140,6 +140,7 @@ def built_in(config: PipelineConfig) -> Suite:
                 "expect_rejected_ratio_to_be_at_most", error, max_value=limits.max_rejected_share
             ),
             _entry("expect_split_leaks_to_be_at_most", error, max_value=0),
+            _entry("expect_excluded_ratio_to_be_at_most", warn, max_value=0.05),
             _entry("expect_label_conflicts_to_be_at_most", warn, max_value=0),
             _entry("expect_duplicate_ratio_to_be_at_most", warn, max_value=0.1),
             *(_entry(DRIFT, warn, of=of) for of in ("label", "brightness", "size")),

@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from pyspark.sql import SparkSession
 
 from darkroom.contract import OnMissing
@@ -29,7 +31,7 @@ from tests.integration.spark_env.ingest_house import (
     with_manifest,
     write_manifest,
 )
-from tests.unit.spark_env.pictures import photo, write_tree
+from tests.unit.spark_env.pictures import encode, noise, photo, write_tree
 
 pytestmark = pytest.mark.integration
 
@@ -219,3 +221,28 @@ def test_a_forgotten_picture_does_not_come_back(
         assert len(kept) == 10
         assert not kept & forgotten
     assert counts(place.ingest("r3")) == (14, 0, 0, 14)
+
+
+def test_a_late_picture_between_two_splits_waits_until_one_side_is_forgotten(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    one, other = noise(300).astype(float), noise(1300)
+    steps = [one + share * (other - one) for share in (0, 0.2, 0.4)]
+    first, between, last = (encode(Image.fromarray(step.astype(np.uint8))) for step in steps)
+    lines: Lines = {path: ("ab"[n % 2], "", "") for n, path in enumerate(PICTURES)}
+    lines |= {"first.png": ("a", "train", ""), "last.png": ("a", "test", "")}
+    files = {**PICTURES, "first.png": first, "last.png": last}
+    place = with_manifest(spark, tmp_path, files, lines)
+    assert numbers(place.ingest("r1"), "split_leaks", "excluded") == (0, 0)
+    write_tree(place.source, {"between.png": between})
+    write_manifest(place.source / "m.csv", lines | {"between.png": ("a", "", "")})
+    second = place.ingest("r2")
+    assert numbers(second, "split_leaks", "excluded") == (0, 1)
+    assert second.summary.endswith("; one looks like images of several splits and is in none")
+    # Asked again, and answered as before: nothing is written.
+    third = place.ingest("r3")
+    assert third.outputs["splits_snapshot"] == second.outputs["splits_snapshot"]
+    assert third.outputs["excluded"] == 1
+    housekeeping.forget(place.lake, "signs", [image_id(last)], who="ann", run_id="f")
+    assert numbers(place.ingest("r4"), "split_leaks", "excluded") == (0, 0)
+    assert dict(place.rows(c.SPLITS, c.IMAGE_ID, c.SPLIT))[image_id(between)] == c.TRAIN

@@ -99,9 +99,9 @@ def passed(house: House) -> StageResult:
 
 def test_good_images_pass_and_the_page_is_the_report(house: House, passed: StageResult) -> None:
     assert passed.status is StageStatus.DONE
-    assert passed.summary == "all 15 expectations met"
+    assert passed.summary == "all 16 expectations met"
     assert passed.outputs == {
-        "expectations": 15,
+        "expectations": 16,
         "failed": [],
         "warnings": [],
         "suite": "built-in",
@@ -166,7 +166,7 @@ def test_an_unmet_expectation_is_a_permanent_failure_in_one_line(house: House) -
     assert result.status is StageStatus.FAILED
     assert result.permanent
     assert result.summary == (
-        f"1 of 15 expectations not met: expect_images_per_class_to_be_between: observed {HOSTILE} "
+        f"1 of 16 expectations not met: expect_images_per_class_to_be_between: observed {HOSTILE} "
         "with 11, wanted at least 12 images in each class"
     )
     assert result.outputs["failed"] == [
@@ -192,7 +192,7 @@ def test_leaking_pairs_stop_the_run_and_are_named_and_shown(house: House) -> Non
     result = house.validate("leaking")
     assert result.status is StageStatus.FAILED
     assert result.summary == (
-        "1 of 15 expectations not met: expect_split_leaks_to_be_at_most: observed 1 pair: "
+        "1 of 16 expectations not met: expect_split_leaks_to_be_at_most: observed 1 pair: "
         "a/000.png (train) and a/001.png (test), wanted no pair of near-duplicates in different "
         "splits"
     )
@@ -222,7 +222,7 @@ def test_drift_is_a_warning_beside_the_last_accepted_snapshot(
         "expect_drift_to_be_at_most(size)": True,
     }
     assert result.summary.startswith(
-        "1 of 15 expectations not met: warning: expect_drift_to_be_at_most(brightness): observed 0."
+        "1 of 16 expectations not met: warning: expect_drift_to_be_at_most(brightness): observed 0."
     )
     page = house.page(result)
     assert '<div class="word">PASS with 1 warning</div>' in page

@@ -81,6 +81,10 @@ expectations:
   - type: expect_split_leaks_to_be_at_most
     max_value: 0
     severity: error
+  # found: 5 % of the images
+  - type: expect_excluded_ratio_to_be_at_most
+    max_value: 0.1
+    severity: warn
   - type: expect_drift_to_be_at_most
     of: label
     max_value: 0.05
@@ -113,7 +117,7 @@ def test_what_was_profiled_meets_its_own_profile_whatever_the_classes_are_called
     file = tmp_path / "signs.yaml"
     write_profile(profile(facts, CONFIG), facts, CONFIG, file, 77)
     expectations = expectations_of(read_suite(file))
-    assert len(expectations) == 16
+    assert len(expectations) == 17
     own = [one for one in expectations if isinstance(one, FactsExpectation)]
     assert len(own) == len(expectations)
     assert [one.wanted() for one in own if not one.judge(facts).met] == []

@@ -44,13 +44,14 @@ def test_facts_at_every_limit_pass_and_are_documented(
         ("expect_every_image_once", "40 rows, 40 different images"),
         ("expect_unlabelled_images_to_be_at_most", "0 images"),
         ("expect_images_per_class_to_be_between", "10 to 30 in each of 2 classes"),
-        ("expect_images_per_class_to_be_between(train)", "1 to 29 in each of 2 classes"),
+        ("expect_images_per_class_to_be_between(train)", "1 to 27 in each of 2 classes"),
         ("expect_images_per_class_to_be_between(test)", "1 to 9 in each of 2 classes"),
         ("expect_class_ratio_to_be_at_most", "3 times (a with 30, b with 10)"),
         ("expect_formats_to_be_in_set", "39 images of JPEG, 1 image of PNG"),
         ("expect_resolution_to_be_between", "16 to 1,000 pixels"),
         ("expect_rejected_ratio_to_be_at_most", "25 % (15 of 60 files)"),
         ("expect_split_leaks_to_be_at_most", "0 pairs"),
+        ("expect_excluded_ratio_to_be_at_most", "5 % (2 of 40 images)"),
         ("expect_label_conflicts_to_be_at_most", "0 files"),
         ("expect_duplicate_ratio_to_be_at_most", "10 % (6 of 60 files)"),
         ("expect_drift_to_be_at_most(label)", "no snapshot was accepted before"),
@@ -72,6 +73,7 @@ BAD: Changes = {
     Fact.LABEL: {"a": 37, HOSTILE: 3},
     Fact.TRAIN: {"a": 30},
     Fact.TEST: {HOSTILE: 3},
+    Fact.EXCLUDED: {"a": 7},
     Fact.FORMAT: {"PCX": 2, "PNG": 38},
     Fact.SMALLER_SIDE: {"9": 2, "15": 1, "20": 37},
     Fact.REJECTED: {"EMPTY": 9, "DUPLICATE": 7, "LABEL_CONFLICT": 2},
@@ -109,6 +111,8 @@ def test_each_expectation_that_is_not_met_says_what_it_found(tmp_path: Path) -> 
         "wanted no pair of near-duplicates in different splits",
     ]
     assert [str(one) for one in result.unmet(Severity.WARN)] == [
+        "expect_excluded_ratio_to_be_at_most: observed 17.5 % (7 of 40 images), "
+        "wanted at most 5 % of the images excluded from all splits",
         "expect_label_conflicts_to_be_at_most: observed 2 files, "
         "wanted no file with the bytes of a file of another class",
         "expect_duplicate_ratio_to_be_at_most: observed 11.67 % (7 of 60 files), "
@@ -123,7 +127,7 @@ def test_each_expectation_that_is_not_met_says_what_it_found(tmp_path: Path) -> 
     page = result.pages["facts"].read_text()
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(" in page
-    assert len(re.findall(r">\s*not met\s*<", page)) == 14
+    assert len(re.findall(r">\s*not met\s*<", page)) == 15
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,9 @@ GOOD = Facts(
     {
         Fact.IMAGE_IDS: {"": 40},
         Fact.LABEL: {"a": 30, "b": 10},
-        Fact.TRAIN: {"a": 29, "b": 1},
+        Fact.TRAIN: {"a": 27, "b": 1},
         Fact.TEST: {"a": 1, "b": 9},
+        Fact.EXCLUDED: {"a": 2},
         Fact.FORMAT: {"JPEG": 39, "PNG": 1},
         Fact.SMALLER_SIDE: {"16": 1, "400": 39},
         Fact.LARGER_SIDE: {"16": 1, "1000": 39},
