@@ -36,8 +36,6 @@ LOOP_QUERY = (
     f"(SELECT {FUNCTION}_detail(image) AS d FROM {VIEW}) GROUP BY d.model_version"
 )
 PATIENCE = 300.0
-SWAP_SECONDS = 30.0
-"""A new champion answers no later than so long after its deployment."""
 
 
 @dataclass
@@ -47,12 +45,10 @@ class Seen:
     Attributes:
         first: What beeline printed.
         loop: The answers of the loop of queries, in their order: rows (version, images, errors).
-        swap: Seconds from the end of the deployment to the first answer of the new version.
     """
 
     first: str = ""
     loop: list[list[list[Any]]] = field(default_factory=list)
-    swap: float = float("inf")
 
 
 @pytest.fixture
@@ -87,9 +83,7 @@ def test_queries_see_the_old_and_the_new_champion_and_no_error(place: Place) -> 
             rewrite(place, tuning={"reg_params": [0.02]})
             with asking(running, place.root / "answers.jsonl", seen):
                 promote(chain)
-                deployed_at = time.monotonic()
                 wait_until(lambda: served(running) == "2")
-                seen.swap = time.monotonic() - deployed_at
                 # So that the loop asks the new version a few times.
                 beeline(running, FIRST_QUERY)
         return 0
@@ -103,7 +97,6 @@ def test_queries_see_the_old_and_the_new_champion_and_no_error(place: Place) -> 
     versions = [answer[0][0] for answer in seen.loop]
     assert set(versions) == {"1", "2"}
     assert versions == sorted(versions)
-    assert seen.swap < SWAP_SECONDS
     ledger = place.tables(PIPELINE)["ledger"]
     assert [version for _, _, version in ledger] == ["1", "2"]
 

@@ -227,9 +227,7 @@ def test_a_query_that_runs_during_a_swap_ends_on_its_version(
         running = pool.submit(dbapi, gateway, sql)
         assert SlowPicture.asked.wait(60)
         deploy(workspace, after)
-        deployed_at = time.monotonic()
         gateway.wait_for_version("see", str(after))
-        assert time.monotonic() - deployed_at < 30
         assert not running.done()
         SlowPicture.go_on.set()
 

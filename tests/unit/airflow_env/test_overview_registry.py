@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -91,12 +90,12 @@ def test_a_server_in_trouble_is_one_line(mlflow: Stub, status: int, text: str, l
 
 def test_a_server_that_hangs_is_given_up(mlflow: Stub) -> None:
     mlflow.delay = 2
-    begun = time.monotonic()
 
     with pytest.raises(RegistryError, match=r"^MLflow did not answer within 0\.2 s$"):
         ask(*(f"p{number}" for number in range(40)), seconds=0.2)
 
-    assert time.monotonic() - begun < 1
+    # Those that were asked at once: the time is for all of them together, not for each.
+    assert len(mlflow.seen) <= 8
 
 
 def test_a_server_that_is_away_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ class Scheduler:
 
     def start(self) -> str:
         """Lets the scheduler start what is due; returns the note of the one run, and ends it."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         # SQLite's clock has whole seconds: a run is due when the next one has begun.
         while (note := self._pass()) is None:
             assert time.monotonic() < deadline

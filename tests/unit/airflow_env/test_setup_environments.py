@@ -184,7 +184,7 @@ def test_killed_half_way_the_environment_is_finished_by_the_next_set_up(
 
 def wait_until_ended(pid: int) -> None:
     """Returns once a process is gone; one that only init has yet to collect counts as gone."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:

@@ -199,7 +199,7 @@ def test_killing_the_task_kills_all_that_spark_submit_started(spark: FakeSpark) 
     operator.on_kill()
     task.join(timeout=20)
 
-    _, alive = psutil.wait_procs(started, timeout=5)
+    _, alive = psutil.wait_procs(started, timeout=60)
     for process in alive:
         if process.status() != psutil.STATUS_ZOMBIE:
             os.kill(process.pid, signal.SIGKILL)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -235,9 +234,7 @@ def test_keras_cache_is_looked_into_first(
 def test_without_network_and_file_the_file_and_its_place_are_named(
     name: str, top: bool, file: str, tmp_path: Path
 ) -> None:
-    started = time.perf_counter()
     message = refusal(None, name=name, top=top)
-    assert time.perf_counter() - started < 20
     assert message.startswith(
         f"features.weights.{name} = 'imagenet': this machine has no {file} and cannot download it ("
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import os
 from pathlib import Path
 
 import pytest
@@ -87,8 +87,16 @@ def test_what_went_wrong_is_one_line(
 def test_one_that_is_not_asked_ends_with_its_context(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program("import time; time.sleep(60)", tmp_path, monkeypatch)
-    begun = time.monotonic()
+    begun = tmp_path / "begun"
+    os.mkfifo(begun)
+    # It waits for nothing but its own end.
+    program(
+        f"import os, signal; open({str(begun)!r}, 'w').write(str(os.getpid())); signal.pause()",
+        tmp_path,
+        monkeypatch,
+    )
     with Stranger("models:/m-1"):
-        pass
-    assert time.monotonic() - begun < 30
+        pid = int(begun.read_text())
+        os.kill(pid, 0)  # It is there.
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
