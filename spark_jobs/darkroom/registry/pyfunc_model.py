@@ -6,6 +6,7 @@ Nothing heavier than pandas is imported here: the file also runs when a model is
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-BATCH_SIZE = 64
+PASS_PIXELS = 32 * 224 * 224
+"""Pixels of one forward pass: more of them take more memory and are no quicker."""
+
+PASS_IMAGES = 64
+"""Most images of one forward pass, however small they are."""
 
 
 class ImageClassifier(PythonModel):
@@ -30,19 +35,22 @@ class ImageClassifier(PythonModel):
     """
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Loads the network, once per process.
+        """Loads the network, once per process, as a graph that takes any number of images.
+
+        Called as it is, Keras holds every layer's output until the last one, which is gigabytes.
 
         Raises:
             ValueError: It holds code of its own, which is not run.
         """
         import keras
+        import tensorflow as tf
         from keras.src.saving.serialization_lib import SafeModeScope
 
         file = context.artifacts["model.keras"]
         try:
             # The argument alone yields to a process that has switched the safe mode off.
             with SafeModeScope(True):
-                self._model = keras.saving.load_model(file, compile=False, safe_mode=True)
+                model = keras.saving.load_model(file, compile=False, safe_mode=True)
         except Exception as error:
             # Keras' own remedy is to switch the safe mode off.
             if "enable_unsafe_deserialization" not in str(error):
@@ -55,6 +63,14 @@ class ImageClassifier(PythonModel):
         self._labels: list[str] = card["labels"]
         self._height: int = card["height"]
         self._width: int = card["width"]
+        pixels = self._height * self._width
+        self._pass_images = min(PASS_IMAGES, max(1, PASS_PIXELS // pixels))
+        signature = tf.TensorSpec((None, self._height, self._width, 3), tf.float32)
+        self._network = tf.function(
+            lambda images: model(images, training=False), input_signature=[signature]
+        )
+        # Traced now, so that a server's first request does not wait for it.
+        self._network.get_concrete_function()
 
     def predict(
         self,
@@ -64,10 +80,17 @@ class ImageClassifier(PythonModel):
     ) -> pd.DataFrame:
         """See the class."""
         del context, params
-        decoded = [self._decode(image) for image in model_input["image"]]
-        vectors = self._run([pixels for pixels in decoded if pixels is not None])
-        rows = [self._row(next(vectors) if p is not None else None) for p in decoded]
+        images = model_input["image"].tolist()
+        rows: list[tuple[Any, Any, Any]] = []
+        for start in range(0, len(images), self._pass_images):
+            rows += self._rows(images[start : start + self._pass_images])
         return pd.DataFrame(rows, columns=["label", "probability", "probabilities"])
+
+    def _rows(self, images: list[bytes | None]) -> Iterator[tuple[Any, Any, Any]]:
+        """Answers of one forward pass."""
+        decoded = [self._decode(image) for image in images]
+        vectors = self._run([pixels for pixels in decoded if pixels is not None])
+        return (self._row(None if pixels is None else next(vectors)) for pixels in decoded)
 
     def _decode(self, image: bytes | None) -> NDArray[np.uint8] | None:
         from darkroom.images import ImageRejectedError, read_rgb
@@ -79,12 +102,12 @@ class ImageClassifier(PythonModel):
         except ImageRejectedError:
             return None
 
-    def _run(self, pixels: list[NDArray[np.uint8]]) -> Any:
+    def _run(self, pixels: list[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
         import numpy as np
 
-        for start in range(0, len(pixels), BATCH_SIZE):
-            batch = np.stack(pixels[start : start + BATCH_SIZE]).astype(np.float32)
-            yield from np.asarray(self._model(batch, training=False))
+        if not pixels:
+            return iter(())
+        return iter(self._network(np.stack(pixels).astype(np.float32)).numpy())
 
     def _row(self, vector: NDArray[np.float32] | None) -> tuple[Any, Any, Any]:
         if vector is None:
