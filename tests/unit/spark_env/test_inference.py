@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gc
+import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -171,6 +174,31 @@ def test_a_forward_pass_takes_rows_of_several_batches(
 
     assert len(list(map_batches(batches, MODEL, images_of, finish))) == 12
     assert passes == [6, 6]
+
+
+class Ring:
+    """Refers to itself: nothing but a garbage collection ends it."""
+
+    def __init__(self) -> None:
+        self.self = self
+
+
+def test_collections_pass_over_a_loaded_model_and_end_what_the_one_before_has_left() -> None:
+    batch = pa.record_batch({"n": [1]})
+    first, second = (dataclasses.replace(MODEL, file=f"{name}.xml") for name in ("one", "two"))
+    left = Ring()
+    ended = weakref.ref(left)
+
+    list(map_batches([batch], first, images_of, finish))
+    assert gc.get_freeze_count() > 10_000
+    del left
+    gc.collect()
+    assert ended() is not None
+
+    list(map_batches([batch], first, images_of, finish))
+    assert ended() is not None
+    list(map_batches([batch], second, images_of, finish))
+    assert ended() is None
 
 
 def test_large_outputs_are_answered_in_smaller_parts(monkeypatch: pytest.MonkeyPatch) -> None:
