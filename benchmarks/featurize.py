@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -126,12 +127,21 @@ def _measure(name: str, case: Case, count: int, folder: Path) -> Iterator[Row]:
 def in_turns(
     own: Callable[[], float], peers: Mapping[str, Rival], rounds: int = ROUNDS
 ) -> list[tuple[float, dict[str, float]]]:
-    """Seconds of ours and of each peer, round by round; all have run once before."""
+    """Seconds of ours and of each peer, round by round; all have run once before.
+
+    Who begins changes, so that nobody always comes after the same one.
+    """
+    runs = deque([("", own), *((name, peer.run) for name, peer in peers.items())])
+    found = []
     with ExitStack() as stack:
         for peer in peers.values():
             stack.enter_context(peer)
         own()
-        return [(own(), {name: peer.run() for name, peer in peers.items()}) for _ in range(rounds)]
+        for _ in range(rounds):
+            seconds = {name: run() for name, run in runs}
+            found.append((seconds.pop(""), seconds))
+            runs.rotate()
+    return found
 
 
 def _ratio(
