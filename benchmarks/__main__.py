@@ -17,6 +17,7 @@ from benchmarks import (
     gateway,
     ingest,
     ingest_memory,
+    packaged,
     results,
     spark_start,
     sql,
@@ -46,6 +47,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
     "ingest": ingest.measure,
     "sql": sql.measure,
     "gateway": gateway.measure,
+    "packaged_vs_eager": packaged.measure,
     "ingest_driver": ingest_memory.measure,
     "validate_vs_ingest": validate.measure,
 }

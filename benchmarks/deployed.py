@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from darkroom.backbones.libraries import import_keras
 from darkroom.contract import Workspace
 from darkroom.contract import columns as c
 from darkroom.lake.schema import column_names
-from darkroom.registry.package import ModelPackage, write_package
+from darkroom.registry.package import MODEL_SCHEME, ModelPackage, log_package, write_package
 from darkroom.sql.deployments import Deployment
 
 CLASSES = 43
@@ -46,6 +47,30 @@ def classifier(name: str, folder: Path, workspace: Workspace) -> ModelPackage:
     labels = [f"class {number}" for number in range(CLASSES)]
     metadata = {"labels": labels, "height": size, "width": size}
     return write_package(keras.Model(backbone.input, scores), metadata, workspace.models)
+
+
+def log_model(package: ModelPackage, folder: Path) -> tuple[str, Path]:
+    """Logs a package on an MLflow store of its own.
+
+    Args:
+        package: What to log.
+        folder: Gets the store and its files.
+
+    Returns:
+        URI of the model, for which MLflow's tracking URI is set, and the folder of its files.
+    """
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    import mlflow
+
+    store = f"sqlite:///{folder / 'mlflow.db'}"
+    mlflow.set_tracking_uri(store)
+    client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
+    experiment = client.create_experiment(
+        "bench", artifact_location=(folder / "artifacts").as_uri()
+    )
+    uri = log_package(client, client.create_run(experiment), package, {})
+    model = client.get_logged_model(uri.removeprefix(MODEL_SCHEME))
+    return uri, Path(model.artifact_location.removeprefix("file://"))
 
 
 def deployment(

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import io
 import multiprocessing
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,13 @@ from darkroom.ml.engines import PreparedModel
 
 TENSORFLOW_BATCH = 32
 Loop = Callable[[], None]
+
+
+class Loops(Protocol):
+    """What a peer's process runs; travels there by pickle."""
+
+    def open(self) -> Loop:
+        """Loads the model; the answer runs over all pictures once."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,7 @@ class RawLoop:
 class Peer:
     """Loops that run at the same time, each in a fresh process; a context manager."""
 
-    def __init__(self, loops: Sequence[TensorFlowLoop | RawLoop]) -> None:
+    def __init__(self, loops: Sequence[Loops]) -> None:
         """Args: loops: what each process runs."""
         self._loops = loops
 
@@ -125,6 +133,11 @@ class Peer:
             connection.recv()
         return time.perf_counter() - begun
 
+    def peak_memory(self) -> float:
+        """MiB that the processes have held at most, each."""
+        texts = [Path(f"/proc/{process.pid}/status").read_text() for process in self._processes]
+        return max(int(re.findall(r"VmHWM:\s+(\d+) kB", text)[0]) / 1024 for text in texts)
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -137,7 +150,7 @@ class Peer:
             process.join()
 
 
-def _serve(loop: TensorFlowLoop | RawLoop, connection: Connection) -> None:
+def _serve(loop: Loops, connection: Connection) -> None:
     run = loop.open()
     while connection.recv():
         run()

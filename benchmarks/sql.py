@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import tempfile
 import time
@@ -19,6 +18,7 @@ from benchmarks.deployed import (
     classifier,
     deployment,
     image_rows,
+    log_model,
     pictures,
 )
 from benchmarks.featurize import CORES, PARTS, Rival, in_turns, picture_table, session
@@ -29,7 +29,7 @@ from darkroom.contract import columns as c
 from darkroom.contract.names import EMBEDDED
 from darkroom.lake import Lake
 from darkroom.ml.engines import PreparedModel, prepare
-from darkroom.registry.package import ModelPackage, log_package
+from darkroom.registry.package import ModelPackage
 from darkroom.sql.deployments import publish
 from darkroom.sql.functions import register_function
 from darkroom.stages.run import StageRun
@@ -112,17 +112,12 @@ class _SparkUdf:
         self._spark = spark
         self._frame = frame
         self._package = package
-        self._store = f"sqlite:///{folder / 'mlflow.db'}"
-        self._artifacts = (folder / "artifacts").as_uri()
+        self._folder = folder
 
     def __enter__(self) -> Self:
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        import mlflow
+        uri, _ = log_model(self._package, self._folder)
+        import mlflow.pyfunc
 
-        client = mlflow.MlflowClient(tracking_uri=self._store, registry_uri=self._store)
-        experiment = client.create_experiment("bench", artifact_location=self._artifacts)
-        uri = log_package(client, client.create_run(experiment), self._package, {})
-        mlflow.set_tracking_uri(self._store)
         kind = "label string, probability float, probabilities array<float>"
         # Python workers of its own: in ours, Spark's garbage collection after every task would go
         # through all of TensorFlow.
@@ -131,7 +126,7 @@ class _SparkUdf:
         udf = mlflow.pyfunc.spark_udf(self._spark, uri, result_type=kind, env_manager="local")
         self._answers = self._frame.select(udf(self._frame["image"]))
         del environment["DARKROOM_BENCH"]
-        self.run()  # Starts the workers, which load the model.
+        self.run()  # Starts the workers.
         return self
 
     def run(self) -> float:
