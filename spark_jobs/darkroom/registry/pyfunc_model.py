@@ -15,6 +15,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
     from numpy.typing import NDArray
 
@@ -35,42 +36,19 @@ class ImageClassifier(PythonModel):
     """
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Loads the network, once per process, as a graph that takes any number of images.
-
-        Called as it is, Keras holds every layer's output until the last one, which is gigabytes.
+        """Loads the network, once per process.
 
         Raises:
             ValueError: It holds code of its own, which is not run.
         """
-        import keras
-        import tensorflow as tf
-        from keras.src.saving.serialization_lib import SafeModeScope
-
-        file = context.artifacts["model.keras"]
-        try:
-            # The argument alone yields to a process that has switched the safe mode off.
-            with SafeModeScope(True):
-                model = keras.saving.load_model(file, compile=False, safe_mode=True)
-        except Exception as error:
-            # Keras' own remedy is to switch the safe mode off.
-            if "enable_unsafe_deserialization" not in str(error):
-                raise
-            raise ValueError(
-                "model.keras holds a Lambda layer, whose code is not run from a file: train a "
-                "model without it"
-            ) from None
         card = json.loads(Path(context.artifacts["model.json"]).read_text())
         self._labels: list[str] = card["labels"]
         self._height: int = card["height"]
         self._width: int = card["width"]
         pixels = self._height * self._width
         self._pass_images = min(PASS_IMAGES, max(1, PASS_PIXELS // pixels))
-        signature = tf.TensorSpec((None, self._height, self._width, 3), tf.float32)
-        self._network = tf.function(
-            lambda images: model(images, training=False), input_signature=[signature]
-        )
-        # Traced now, so that a server's first request does not wait for it.
-        self._network.get_concrete_function()
+        network = _load(context.artifacts["model.keras"])
+        self._network = _as_graph(network, (self._height, self._width, 3))
 
     def predict(
         self,
@@ -114,6 +92,35 @@ class ImageClassifier(PythonModel):
             return None, None, None
         best = int(vector.argmax())
         return self._labels[best], float(vector[best]), vector
+
+
+def _load(file: str) -> keras.Model:
+    import keras
+    from keras.src.saving.serialization_lib import SafeModeScope
+
+    try:
+        # The argument alone yields to a process that has switched the safe mode off.
+        with SafeModeScope(True):
+            return keras.saving.load_model(file, compile=False, safe_mode=True)
+    except Exception as error:
+        # Keras' own remedy is to switch the safe mode off.
+        if "enable_unsafe_deserialization" not in str(error):
+            raise
+        raise ValueError(
+            "model.keras holds a Lambda layer, whose code is not run from a file: train a "
+            "model without it"
+        ) from None
+
+
+def _as_graph(network: keras.Model, shape: tuple[int, int, int]) -> Any:
+    """A network for batches of any size; called as it is, Keras would keep all layers' outputs."""
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec((None, *shape), tf.float32)]
+    graph = tf.function(lambda images: network(images, training=False), input_signature=signature)
+    # Traced now, so that a server's first request does not wait for it.
+    graph.get_concrete_function()
+    return graph
 
 
 set_model(ImageClassifier())
