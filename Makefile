@@ -91,7 +91,7 @@ test-parity: setup  ## Spark = Keras for all 40 networks (1 hour); [RESUME=yes]
 		$(SPARK_BIN)/pytest tests/integration/spark_env/test_parity.py \
 		tests/integration/spark_env/test_seed_programs.py -m "" $(ARGS)
 
-test-long: setup  ## rarer cases, kills, 5 minutes of swaps (1.5 hours)
+test-long: setup  ## rarer cases, kills, 5 minutes of swaps (40 minutes)
 	@$(IN_SPARK) DARKROOM_MUTATIONS=2000 $(SPARK_BIN)/pytest tests/unit/spark_env/test_audit.py
 	@$(IN_SPARK) $(SPARK_BIN)/pytest -m long tests/unit/spark_env tests/integration/spark_env $(ARGS)
 	@$(IN_AIRFLOW) $(AIRFLOW_BIN)/pytest -m long tests/integration/airflow_env tests/e2e $(ARGS)
