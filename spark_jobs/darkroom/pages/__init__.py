@@ -30,6 +30,7 @@ def render(template: Path, values: Mapping[str, Any]) -> str:
         jinja2.UndefinedError: The template asks for what ``values`` has not.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
 
     environment = Environment(
         loader=FileSystemLoader([template.parent, FOLDER]),
@@ -39,6 +40,8 @@ def render(template: Path, values: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
+    # A narrow column breaks a path after a folder, and not within the file's name.
+    environment.filters["path"] = lambda path: Markup("/<wbr>").join(path.split("/"))
     return environment.get_template(template.name).render(values)
 
 
