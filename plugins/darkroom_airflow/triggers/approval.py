@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Any
 
@@ -46,6 +48,16 @@ class RegistryApprovalTrigger(HITLTrigger):
         _, kwargs = super().serialize()
         own = {"model": self.model, "version": self.version, "seen": asdict(self.seen)}
         return f"{type(self).__module__}.{type(self).__qualname__}", {**kwargs, **own}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Waits for the answer; does not look for it in the first ten seconds.
+
+        While the task that asked is still being put away, which takes five, Airflow takes its
+        return for a crash, and asks again: https://github.com/apache/airflow/issues/67287.
+        """
+        await asyncio.sleep(2 * self.poke_interval)
+        async for event in super().run():
+            yield event
 
     async def _handle_response(self) -> TriggerEvent | None:
         # Called by Airflow's trigger every few seconds until it returns an event.

@@ -148,6 +148,23 @@ def test_an_approval_by_tags_closes_the_question_in_airflow(
     assert mlflow.asked[0] == ("/api/2.0/mlflow/model-versions/get?name=signs&version=3", None)
 
 
+def test_the_task_that_asked_is_gone_before_an_answer_is_looked_for(
+    mlflow: Mlflow, question: Question, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow.tags = {"approval": "rejected"}
+    asked_before: list[tuple[float, int]] = []
+    really_sleep = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        asked_before.append((seconds, len(mlflow.asked)))
+        await really_sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    asyncio.run(event_of(waiting()))
+
+    assert asked_before == [(0.02, 0)]
+
+
 def test_a_rejection_by_tags_needs_no_reason(mlflow: Mlflow, question: Question) -> None:
     mlflow.tags = {"approval": "rejected"}
 
